@@ -1,0 +1,1 @@
+"""Gateware of Relaxon, in Amaranth."""

@@ -1,0 +1,1 @@
+"""The reference model, the simulated board and what testbenches share."""

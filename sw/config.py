@@ -1,0 +1,310 @@
+"""The configuration: every size, width and register of a machine, in one frozen object.
+
+Model, gateware, driver, files and tests take a `Config`; nothing else carries sizes. Defaults of
+the registers are the papers' unitless values (arXiv 2509.05041, 2510.11984) in integer units:
+σ = 32 LSB is the spread of a fresh coupling and K = σ√H the field that stands for 1.0.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from relaxon import protocol
+from relaxon.errors import ConfigError
+
+SIGMA = 32
+"""Standard deviation of fresh J and W, in LSB."""
+FEEDBACK_BITS = 8
+"""F is int8 whatever the width of the weights that learn."""
+INPUT_STRENGTH = 5.0
+"""λ_in: the input field's spread in units of the recurrent field's."""
+
+Preset = Literal["paper", "modules"]
+PRESETS: dict[str, dict[str, Any]] = {
+    # readout_bits; unit of the readout margins; feedback in K; gate in readout units (None: off)
+    "paper": dict(readout_bits=12, readout_unit=64, feedback=0.62, gate=None),
+    "modules": dict(readout_bits=14, readout_unit=256, feedback=0.9, gate=2.0),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registers:
+    """Run-time parameters (`relaxon.protocol.REGISTERS` has their meaning and range).
+
+    Raises `ConfigError` for a value that its register cannot hold.
+    """
+
+    input_shift: int
+    feedback_shift: int
+    self_coupling: int
+    chain_coupling: int = 0
+    margin: int
+    readout_margin_true: int
+    readout_margin_false: int
+    readout_step_true: int = 1
+    readout_step_false: int = 1
+    sweeps_clamped: int = 2
+    sweeps_released: int = 1
+    sweeps_infer: int = 2
+    gate_enable: int = 0
+    gate: int = 0
+    learn_recurrent: int = 1
+    learn_input: int = 1
+    learn_readout: int = 1
+
+    def __post_init__(self) -> None:
+        for register in protocol.REGISTERS:
+            value = _integer(register.name, getattr(self, register.name))
+            object.__setattr__(self, register.name, value)
+            if not register.low <= value <= register.high:
+                raise ConfigError(
+                    f"register {register.name} must be {register.low} to {register.high}, not {value}"
+                )
+
+    def replace(self, **changes: int) -> Registers:
+        """A copy with the named registers changed."""
+        _refuse_unknown("register", changes, self)
+        return replace(self, **changes)
+
+    def as_dict(self) -> dict[str, int]:
+        """Name → value, in address order."""
+        return {r.name: getattr(self, r.name) for r in protocol.REGISTERS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A machine: M modules of H neurons, N inputs, C classes, its widths, lanes and registers.
+
+    Parameters
+    ----------
+    modules, neurons, inputs, classes
+        M, H (per module), N and C.
+    weight_bits, readout_bits
+        Width of J and W, and of O, sign included; the values are symmetric, ±(2^(bits−1)−1).
+    lanes
+        P: neurons computed per clock cycle.
+    registers
+        Run-time parameters; by default the papers' (`Config.preset` has the two named sets).
+    field_bits
+        Width of a field; by default what `field_bound` needs, and at least 16.
+
+    Raises
+    ------
+    ConfigError
+        Names the field, its value and what is allowed.
+    """
+
+    modules: int = 1
+    neurons: int = 256
+    inputs: int = 100
+    classes: int = 10
+    weight_bits: int = 8
+    readout_bits: int = 12
+    lanes: int = 32
+    registers: Registers = None  # type: ignore[assignment]  # filled in by __post_init__
+    field_bits: int = None  # type: ignore[assignment]  # likewise
+
+    LIMITS = {
+        "modules": (1, 1024),
+        "neurons": (2, 4096),
+        "inputs": (1, 4096),
+        "classes": (2, 64),
+        "weight_bits": (3, 16),
+        "readout_bits": (4, 16),
+        "lanes": (2, 256),
+    }
+    MAX_NEURONS = 65535
+    """All modules together: the per-sample reply counts unstable neurons in 16 bits."""
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in self.LIMITS.items():
+            value = _integer(name, getattr(self, name))
+            object.__setattr__(self, name, value)
+            if not low <= value <= high:
+                raise ConfigError(f"{name} must be {low} to {high}, not {value}")
+        if self.total_neurons > self.MAX_NEURONS:
+            raise ConfigError(
+                f"modules × neurons must be at most {self.MAX_NEURONS}, not "
+                f"{self.modules} × {self.neurons} = {self.total_neurons}"
+            )
+        if self.registers is None:
+            object.__setattr__(self, "registers", default_registers(self))
+        elif not isinstance(self.registers, Registers):
+            raise ConfigError(f"registers must be a Registers, not {self.registers!r}")
+        if self.field_bits is None:
+            needed = 1 + self.field_bound(self.registers).bit_length()
+            object.__setattr__(self, "field_bits", max(16, needed))
+        elif not 8 <= _integer("field_bits", self.field_bits) <= 32:
+            raise ConfigError(f"field_bits must be 8 to 32, not {self.field_bits}")
+        self.check_registers(self.registers)
+
+    @classmethod
+    def preset(cls, name: Preset | str, **sizes: Any) -> Config:
+        """A configuration with the registers of preset `paper` or `modules` for these sizes.
+
+        `registers` entries may be overridden one by one with a dict: ``registers={"gate": 9}``.
+        """
+        if name not in PRESETS:
+            raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, not {name!r}")
+        sizes.setdefault("readout_bits", PRESETS[name]["readout_bits"])
+        if name == "modules":
+            sizes.setdefault("modules", 32)
+            sizes.setdefault("neurons", 32)
+        overrides = sizes.pop("registers", None) or {}
+        _refuse_unknown("configuration field", sizes, cls)
+        sizes.pop("field_bits", None)
+        plain = cls(**sizes)
+        return replace(
+            plain, registers=default_registers(plain, name).replace(**overrides), field_bits=None
+        )
+
+    # ---- sizes and widths -------------------------------------------------------------------
+
+    @property
+    def total_neurons(self) -> int:
+        """M·H."""
+        return self.modules * self.neurons
+
+    @property
+    def weight_max(self) -> int:
+        """Largest value of an element of J or W; the smallest is its negative."""
+        return (1 << (self.weight_bits - 1)) - 1
+
+    @property
+    def readout_max(self) -> int:
+        """Largest value of an element of O."""
+        return (1 << (self.readout_bits - 1)) - 1
+
+    @property
+    def sigma(self) -> float:
+        """Spread of fresh J and W in LSB: 32, less where `weight_bits` < 8 so that 4σ still fits."""
+        return SIGMA * 2.0 ** min(0, self.weight_bits - 8)
+
+    @property
+    def k(self) -> float:
+        """K = σ√H: the field, in LSB, that stands for the papers' 1.0."""
+        return self.sigma * math.sqrt(self.neurons)
+
+    def field_bound(self, registers: Registers) -> int:
+        """Largest |h| (feedback included) that any weights, state and input can produce.
+
+        |A| ≤ N·w·2^b, |R| ≤ (H−1)·w, |J_D| for the neuron itself, |λ| from each neighbour and
+        2^7·2^f from the label, with w = 2^(weight_bits−1)−1. (F is not symmetric: −128 is legal.)
+        """
+        r, neighbours = registers, min(2, self.modules - 1)
+        return (
+            (self.inputs * self.weight_max << r.input_shift)
+            + (self.neurons - 1) * self.weight_max
+            + abs(r.self_coupling)
+            + neighbours * abs(r.chain_coupling)
+            + (1 << (FEEDBACK_BITS - 1) << r.feedback_shift)
+        )
+
+    @property
+    def score_bits(self) -> int:
+        """Width of a class score: |r| ≤ M·H·(2^(readout_bits−1)−1), and a sign."""
+        return 1 + (self.total_neurons * self.readout_max).bit_length()
+
+    def check_registers(self, registers: Registers) -> None:
+        """Raise `ConfigError` unless fields and margin fit `field_bits` under these registers."""
+        limit = (1 << (self.field_bits - 1)) - 1
+        bound = self.field_bound(registers)
+        if bound > limit:
+            raise ConfigError(
+                f"field_bits = {self.field_bits} holds fields up to ±{limit}, but these registers "
+                f"allow ±{bound} (input_shift {registers.input_shift}, feedback_shift "
+                f"{registers.feedback_shift}, self_coupling {registers.self_coupling}, chain_coupling "
+                f"{registers.chain_coupling}); lower them or build with field_bits = "
+                f"{1 + bound.bit_length()}"
+            )
+        if abs(registers.margin) > limit:
+            raise ConfigError(
+                f"register margin must be within ±{limit} (field_bits = {self.field_bits}), "
+                f"not {registers.margin}"
+            )
+
+    # ---- copies and text --------------------------------------------------------------------
+
+    def replace(self, **changes: Any) -> Config:
+        """A copy with the named fields changed; registers and `field_bits` stay unless named."""
+        _refuse_unknown("configuration field", changes, self)
+        return replace(self, **changes)
+
+    def with_registers(self, **changes: int) -> Config:
+        """A copy with the named registers changed; `field_bits` grows if it must."""
+        registers = self.registers.replace(**changes)
+        needed = 1 + self.field_bound(registers).bit_length()
+        return replace(self, registers=registers, field_bits=max(self.field_bits, needed))
+
+    def structure(self) -> dict[str, int]:
+        """What is compiled in: everything but the registers."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "registers"}
+
+    def to_json(self) -> str:
+        """The structure as JSON (registers have their own `Registers.as_dict`)."""
+        return json.dumps(self.structure())
+
+    @classmethod
+    def from_dicts(cls, structure: dict[str, Any], registers: dict[str, Any] | None) -> Config:
+        """A configuration from parsed JSON, as golden files and checkpoints hold it."""
+        _refuse_unknown("configuration field", structure, cls)
+        if registers is None:
+            return cls(**structure)
+        _refuse_unknown("register", registers, Registers)
+        try:
+            return cls(**structure, registers=Registers(**registers))
+        except TypeError as error:  # a register without default is missing
+            raise ConfigError(f"registers are incomplete: {error}") from None
+
+
+def default_registers(config: Config, preset: str = "paper") -> Registers:
+    """The papers' values for these sizes, in field LSB.
+
+    b = max(0, round(log2(λ_in √(H/N)))); J_D = K/2; κ = (½ + ½) K; feedback of standard deviation
+    0.62 K (`modules`: 0.9 K) kept as int8 << f with the smallest f that leaves its spread at 32 LSB
+    or less (4σ inside int8); readout margins 1.2 and 3.79 units of 64√(MH) (`modules`: 256√(MH)).
+    """
+    p = PRESETS[preset]
+    k = config.k
+    unit = p["readout_unit"] * math.sqrt(config.total_neurons)
+    strength = INPUT_STRENGTH * math.sqrt(config.neurons / config.inputs)
+    shifts = protocol.REGISTERS[0].high
+    return Registers(
+        input_shift=min(shifts, max(0, round(math.log2(strength)))),
+        feedback_shift=min(shifts, max(0, math.ceil(math.log2(p["feedback"] * k / SIGMA)))),
+        self_coupling=round(0.5 * k),
+        chain_coupling=0,
+        margin=round((0.5 + 0.5) * k),
+        readout_margin_true=round(1.2 * unit),
+        readout_margin_false=round(3.79 * unit),
+        gate_enable=0 if p["gate"] is None else 1,
+        gate=0 if p["gate"] is None else round(p["gate"] * unit),
+    )
+
+
+def feedback_spread(config: Config, preset: str = "paper") -> float:
+    """Standard deviation of a fresh F in int8 LSB, before the shift by `feedback_shift`."""
+    return PRESETS[preset]["feedback"] * config.k / (1 << config.registers.feedback_shift)
+
+
+def _integer(name: str, value: Any) -> int:
+    """`value` as a Python int (NumPy integers welcome); anything else is refused."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return value.__index__()
+    except (AttributeError, TypeError):
+        raise ConfigError(f"{name} must be an integer, not {value!r}") from None
+
+
+def _refuse_unknown(what: str, given: dict[str, Any], cls: Any) -> None:
+    known = [f.name for f in fields(cls)]
+    for name in given:
+        if name not in known:
+            raise ConfigError(f"unknown {what} {name!r}; known are {', '.join(known)}")
+
+
+__all__ = ["Config", "Registers", "default_registers", "feedback_spread"]
