@@ -205,6 +205,7 @@ COUNTERS = (
     Counter("duplicates", 32, "frames answered from the reply cache"),
     Counter("out_of_sequence", 32, "frames refused because an earlier one is missing"),
     Counter("refused", 32, "commands answered with an error"),
+    Counter("cycles_link", 48, "cycles spent fetching samples and answering, nothing computed"),
 )
 
 CHIP_COUNTERS = tuple(c.name for c in COUNTERS[:15])

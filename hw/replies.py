@@ -1,0 +1,214 @@
+"""The reply cache: answers are encoded into slots, sent from there, and sent again on request."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from relaxon import protocol
+from relaxon.layout import Layout
+
+REPLY_BYTE = data.StructLayout({"data": 8, "last": 1})
+
+
+class CobsEncoder(wiring.Component):
+    """Writes a frame, CRC and delimiter added, into memory.
+
+    COBS replaces each zero by the distance to the next one; the code byte's place is kept free
+    and filled in when that distance is known, so every byte costs one write.
+
+    Members
+    -------
+    payload : In(stream of data, last)
+        A frame without its CRC.
+    write : Out(valid, offset, data)
+        One byte of the encoded frame.
+    done : Out(1), length : Out
+        With the last write: bytes written.
+
+    Timing
+    ------
+    One cycle per payload byte, and 7 for the rest of the frame (one more per 254 bytes without a
+    zero).
+    """
+
+    def __init__(self, slot_bytes: int):
+        self._bytes = slot_bytes
+        super().__init__(
+            {
+                "payload": In(stream.Signature(REPLY_BYTE)),
+                "write": Out(
+                    data.StructLayout({"valid": 1, "offset": range(slot_bytes), "data": 8})
+                ),
+                "done": Out(1),
+                "length": Out(range(slot_bytes + 1)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
+        code_at = Signal(range(self._bytes))
+        at = Signal(range(self._bytes), init=1)
+        run = Signal(8, init=1)  # the code so far: 1 + bytes since code_at
+        checksum_byte = Signal(range(protocol.CRC_BYTES))
+        byte = Signal(8)
+        put = Signal()  # `byte` is the next byte of the payload or its CRC
+
+        m.d.comb += [
+            crc.data.eq(self.payload.payload.data),
+            crc.valid.eq(self.payload.valid & self.payload.ready),
+        ]
+        with m.If(put):
+            m.d.comb += self.write.valid.eq(1)
+            with m.If(byte == 0):
+                m.d.comb += [self.write.offset.eq(code_at), self.write.data.eq(run)]
+                m.d.sync += [code_at.eq(at), at.eq(at + 1), run.eq(1)]
+            with m.Else():
+                m.d.comb += [self.write.offset.eq(at), self.write.data.eq(byte)]
+                m.d.sync += [at.eq(at + 1), run.eq(run + 1)]
+        full = Signal()  # 254 bytes without a zero: the block ends here
+        m.d.comb += full.eq(run == 0xFF)
+        with m.If(full):
+            m.d.comb += [
+                self.write.valid.eq(1),
+                self.write.offset.eq(code_at),
+                self.write.data.eq(0xFF),
+            ]
+            m.d.sync += [code_at.eq(at), at.eq(at + 1), run.eq(1)]
+
+        with m.FSM():
+            with m.State("PAYLOAD"):
+                m.d.comb += [
+                    byte.eq(self.payload.payload.data),
+                    self.payload.ready.eq(~full),
+                    put.eq(self.payload.valid & ~full),
+                ]
+                with m.If(put & self.payload.payload.last):
+                    m.next = "CHECKSUM"
+            with m.State("CHECKSUM"):
+                m.d.comb += [byte.eq(crc.crc.word_select(checksum_byte, 8)), put.eq(~full)]
+                with m.If(put):
+                    m.d.sync += checksum_byte.eq(checksum_byte + 1)
+                    with m.If(checksum_byte == protocol.CRC_BYTES - 1):
+                        m.next = "CODE"
+            with m.State("CODE"):  # the last block's code
+                m.d.comb += crc.start.eq(1)
+                with m.If(~full):
+                    m.d.comb += [
+                        self.write.valid.eq(1),
+                        self.write.offset.eq(code_at),
+                        self.write.data.eq(run),
+                    ]
+                    m.next = "DELIMITER"
+            with m.State("DELIMITER"):
+                m.d.comb += [
+                    self.write.valid.eq(1),
+                    self.write.offset.eq(at),
+                    self.write.data.eq(protocol.DELIMITER),
+                    self.done.eq(1),
+                    self.length.eq(at + 1),
+                ]
+                m.d.sync += [code_at.eq(0), at.eq(1), run.eq(1)]
+                m.next = "PAYLOAD"
+        return m
+
+
+class ReplyCache(wiring.Component):
+    """`SLOTS` encoded replies; what is queued is sent, oldest first.
+
+    Members
+    -------
+    slot : In
+        Where the payload under way goes, or which reply to `repeat`.
+    payload : In(stream of data, last)
+        The next reply; it is queued when its last byte was taken. Start one only if not `pending`.
+    repeat : In(1)
+        Send the reply in `slot` again; ignored while it is `pending`.
+    pending : Out(1)
+        The reply in `slot` is queued or being sent.
+    bytes : Out(stream of 8)
+    busy : Out(1)
+        A reply is being written, is queued or is being sent.
+
+    Timing
+    ------
+    Sends a byte every other cycle at most.
+    """
+
+    def __init__(self, layout: Layout):
+        self._bytes = layout.slot_bytes
+        super().__init__(
+            {
+                "slot": In(range(protocol.SLOTS)),
+                "payload": In(stream.Signature(REPLY_BYTE)),
+                "repeat": In(1),
+                "pending": Out(1),
+                "bytes": Out(stream.Signature(8)),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.encoder = encoder = CobsEncoder(self._bytes)
+        wiring.connect(m, wiring.flipped(self.payload), encoder.payload)
+        m.submodules.memory = memory = Memory(
+            shape=8, depth=protocol.SLOTS * self._bytes, init=[]
+        )
+        m.submodules.lengths = lengths = Memory(
+            shape=range(self._bytes + 1), depth=protocol.SLOTS, init=[]
+        )
+        m.submodules.queue = queue = SyncFIFOBuffered(width=len(self.slot), depth=protocol.SLOTS)
+        write, read = memory.write_port(), memory.read_port()
+        write_length, read_length = lengths.write_port(), lengths.read_port()
+
+        pending = Signal(protocol.SLOTS)
+        writing, sent = Signal(), Signal()
+        sending = queue.r_data
+        with m.If(self.payload.valid):
+            m.d.sync += writing.eq(1)
+        with m.If(encoder.done):
+            m.d.sync += writing.eq(0)
+        queued = encoder.done | (self.repeat & ~self.pending)
+        with m.If(sent):
+            m.d.sync += pending.bit_select(sending, 1).eq(0)
+        with m.If(queued):
+            m.d.sync += pending.bit_select(self.slot, 1).eq(1)
+        m.d.comb += [
+            self.pending.eq(pending.bit_select(self.slot, 1)),
+            self.busy.eq(writing | self.payload.valid | pending.any()),
+            write.addr.eq(encoder.write.offset + self.slot * self._bytes),
+            write.data.eq(encoder.write.data),
+            write.en.eq(encoder.write.valid),
+            write_length.addr.eq(self.slot),
+            write_length.data.eq(encoder.length),
+            write_length.en.eq(encoder.done),
+            queue.w_data.eq(self.slot),
+            queue.w_en.eq(queued),
+            queue.r_en.eq(sent),
+            read_length.addr.eq(sending),
+        ]
+
+        at = Signal(range(self._bytes))
+        m.d.comb += [read.addr.eq(at + sending * self._bytes), self.bytes.payload.eq(read.data)]
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += at.eq(0)
+                with m.If(queue.r_rdy):
+                    m.next = "FETCH"
+            with m.State("FETCH"):
+                m.d.sync += self.bytes.valid.eq(1)
+                m.next = "SEND"
+            with m.State("SEND"):
+                with m.If(self.bytes.ready):
+                    m.d.sync += [self.bytes.valid.eq(0), at.eq(at + 1)]
+                    m.next = "FETCH"
+                    with m.If(at + 1 == read_length.data):
+                        m.d.comb += sent.eq(1)
+                        m.next = "IDLE"
+        return m

