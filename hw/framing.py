@@ -30,7 +30,7 @@ class CobsDecoder(wiring.Component):
 
     Timing
     ------
-    Everything in the cycle of the byte it comes from.
+    Everything one cycle after the byte it comes from.
     """
 
     def __init__(self):
@@ -46,17 +46,19 @@ class CobsDecoder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        came, byte = Signal(), Signal(8)  # registered: the byte may come from far away
+        m.d.sync += [came.eq(self.bytes.valid), byte.eq(self.bytes.payload)]
+
         left = Signal(8)  # data bytes until the next code
         owes_zero = Signal()  # the block before ends in a zero, unless the frame ends first
         started = Signal()
-        byte = self.bytes.payload
         m.d.comb += [
             self.bytes.ready.eq(1),
             self.output.data.eq(Mux(left == 0, 0, byte)),
             self.broken.eq(left != 0),
             self.empty.eq(~started),
         ]
-        with m.If(self.bytes.valid):
+        with m.If(came):
             with m.If(byte == protocol.DELIMITER):
                 m.d.comb += self.end.eq(1)
                 m.d.sync += [left.eq(0), owes_zero.eq(0), started.eq(0)]
@@ -89,7 +91,7 @@ class Receiver(wiring.Component):
 
     Timing
     ------
-    Takes a byte per cycle and gives one every other cycle; a frame waits at most four cycles
+    Takes a byte per cycle and gives one every other cycle; a frame waits at most five cycles
     after its delimiter.
     """
 

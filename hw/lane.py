@@ -157,24 +157,26 @@ class Lane(wiring.Component):
 
     def _compare(self, m: Module, field: Signal, old: Signal) -> None:
         """New state, flip, stability and envelope of the field at t5."""
-        positive = field >= 0
-        aligned = Mux(old, field, -field)
+        negative, aligned = Signal(), Signal(signed(len(field) + 1))
+        m.d.comb += [negative.eq(field < 0), aligned.eq(Mux(old, field, -field))]
         m.d.sync += [
-            self.new_state.eq(positive),
-            self.flip.eq((self.t5.mode == Mode.FREE) | (positive != old)),
+            self.new_state.eq(~negative),
+            self.flip.eq((self.t5.mode == Mode.FREE) | (negative == old)),
             self.unstable.eq(aligned <= self.margin),
-            self.envelope.eq(Mux(positive, field, ~field)),
+            self.envelope.eq(field ^ negative.replicate(len(field))),
         ]
 
     def _update(self, m: Module) -> None:
         """w ← sat(w + u·column): u = ±1 where the row's neuron is unstable, 0 on the diagonal."""
         limit = self.layout.config.weight_max
         place = self.index - self.block * self.layout.config.neurons
-        on_diagonal = self.t2.diagonal & (self.t2.column == place)
-        moves = self.learns & ~on_diagonal
-        up = self.learns_positive == self.positive
-        cut = moves & Mux(up, self.weight >= limit, self.weight <= -limit)
+        moves, up, cut = Signal(), Signal(), Signal()
+        m.d.comb += [
+            moves.eq(self.learns & ~(self.t2.diagonal & (self.t2.column == place))),
+            up.eq(self.learns_positive == self.positive),
+            cut.eq(Mux(up, self.weight >= limit, self.weight <= -limit)),
+        ]
         m.d.sync += [
-            self.saturated.eq(cut),
+            self.saturated.eq(moves & cut),
             self.updated.eq(self.weight + Mux(moves & ~cut, Mux(up, 1, -1), 0)),
         ]

@@ -1,0 +1,438 @@
+"""The model's fast path: the semantics of `relaxon.sim.model`, bit for bit, compiled by numba.
+
+Nothing is recomputed that did not change. The input field Σ W x and the recurrent field Σ J s
+outlive the sample; an input or a neuron that differs from before is an *event* that adds ±2 times
+its column, and learning corrects both fields by what it adds to the couplings. All of it is integer
+arithmetic, hence exact. The free sweep still starts every sample from rest.
+
+Columns are what events read, so J and W are stored transposed: J as (M, j, i), W as (N, M·H).
+Neurons are numbered k = m·H + i, and H zeros on either side of the state stand for the missing
+neighbours of the first and the last module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from relaxon.board import Outcomes
+from relaxon.config import Config, Registers
+from relaxon.couplings import Couplings
+from relaxon.cycles import Activity, phase_cycles
+from relaxon.layout import Layout
+from relaxon.protocol import CHIP_COUNTERS, COUNTERS, REGISTERS
+
+Array = npt.NDArray[np.int16]
+
+
+class Memory(NamedTuple):
+    """Everything the kernel reads and writes, K = M·H; integers unless said."""
+
+    recurrent: np.ndarray  # (M, H, H) int16: J[m, i, j] at [m, j, i]
+    input: np.ndarray  # (N, K) int16: W[k, n] at [n, k]
+    feedback: np.ndarray  # (C, K) int8
+    readout: np.ndarray  # (C, K) int16
+    state: np.ndarray  # (H + K + H,) int8: zeros, s, zeros
+    next: np.ndarray  # (K,) int8: the state a sweep computes
+    x: np.ndarray  # (N,) int8: the last input
+    a: np.ndarray  # (K,) int32: Σ W x, not shifted
+    r: np.ndarray  # (K,) int32: Σ J s
+    h: np.ndarray  # (K,) int32: scratch
+    scores: np.ndarray  # (C,) int32
+    unstable: np.ndarray  # (K,) int32: scratch, a list of neurons
+    group: np.ndarray  # (K,) int32: `Layout.group`
+    mark: np.ndarray  # (groups,) uint8: scratch
+    totals: np.ndarray  # (3,) int64: saturations, readout saturations, field envelope
+
+
+Parameters = NamedTuple(  # type: ignore[misc]  # made from the one list of registers
+    "Parameters",
+    [(name, np.int32) for name in (*(r.name for r in REGISTERS), "weight_max", "readout_max")],
+)
+"""The registers, and the ranges of J, W and of O."""
+
+
+class Log(NamedTuple):
+    """Per-sample results, (n,) each but `scores` (n, C); the last eight make an `Activity`."""
+
+    prediction: np.ndarray
+    unstable: np.ndarray
+    scores: np.ndarray
+    sweeps: np.ndarray
+    moving: np.ndarray
+    flips: np.ndarray
+    clamped: np.ndarray
+    decisions: np.ndarray
+    learned: np.ndarray
+    active_groups: np.ndarray
+    readout_learned: np.ndarray
+
+
+jit = numba.njit(cache=True, nogil=True)
+
+
+@jit
+def _free_sweep(mem, par, x):
+    """Apply the inputs that changed; `next` = sign A."""
+    for n in range(x.size):
+        if x[n] != mem.x[n]:
+            mem.x[n] = x[n]
+            _add(mem.a, mem.input[n], x[n])
+    scale = np.int32(1 << par.input_shift)
+    envelope = np.int32(0)
+    for k in range(mem.a.size):
+        h = np.int32(mem.a[k] * scale)
+        envelope |= h ^ (h >> 31)
+        mem.next[k] = 1 if h >= 0 else -1
+    mem.totals[2] |= envelope
+
+
+@jit
+def _add(field, column, sign):
+    """An event: the element of a column's own input or neuron went from −sign to sign."""
+    twice = np.int32(2 * sign)
+    for k in range(field.size):
+        field[k] += twice * np.int32(column[k])
+
+
+@jit
+def _sweep(mem, par, label):
+    """h into `mem.h`, with the feedback of `label` unless it is −1; `next` = sign h."""
+    size, scale = mem.recurrent.shape[1], np.int32(1 << par.input_shift)
+    before, here, after = mem.state, mem.state[size:], mem.state[2 * size :]
+    for k in range(mem.h.size):
+        neighbours = np.int32(before[k]) + np.int32(after[k])
+        mem.h[k] = (
+            mem.r[k] + mem.a[k] * scale + par.self_coupling * np.int32(here[k])
+            + par.chain_coupling * neighbours
+        )
+    if label >= 0:
+        scale, column = np.int32(1 << par.feedback_shift), mem.feedback[label]
+        for k in range(mem.h.size):
+            mem.h[k] += scale * np.int32(column[k])
+    envelope = np.int32(0)
+    for k in range(mem.h.size):
+        envelope |= mem.h[k] ^ (mem.h[k] >> 31)
+        mem.next[k] = 1 if mem.h[k] >= 0 else -1
+    mem.totals[2] |= envelope
+
+
+@jit
+def _move(mem):
+    """Make `next` the state; every neuron that differs is an event. Returns how many."""
+    modules, size, _ = mem.recurrent.shape
+    flips = 0
+    for m in range(modules):
+        state, r = mem.state[(m + 1) * size : (m + 2) * size], mem.r[m * size : (m + 1) * size]
+        new = mem.next[m * size : (m + 1) * size]
+        for j in range(size):
+            if new[j] != state[j]:
+                state[j] = new[j]
+                flips += 1
+                _add(r, mem.recurrent[m, j], new[j])
+    return flips
+
+
+@jit
+def _phase(mem, par, log, t, most, label):
+    """At most this many synchronous sweeps; one that flips nothing is the last."""
+    for _ in range(most):
+        _sweep(mem, par, label)
+        flips = _move(mem)
+        log.sweeps[t] += 1
+        log.flips[t] += flips
+        if flips == 0:
+            break
+        log.moving[t] += 1
+
+
+@jit
+def _decide(mem, log, t):
+    """Class scores into `mem.scores`."""
+    size = mem.recurrent.shape[1]
+    state = mem.state[size : size + mem.h.size]
+    for c in range(mem.scores.size):
+        row, score = mem.readout[c], np.int32(0)
+        for k in range(state.size):
+            score += np.int32(row[k]) * np.int32(state[k])
+        mem.scores[c] = score
+    log.decisions[t] += 1
+
+
+@jit
+def _predict(mem, log, t):
+    log.scores[t] = mem.scores
+    log.prediction[t] = np.argmax(mem.scores)
+
+
+@jit
+def _right(scores, y, gate):
+    """Is the label's score above every other one's by more than `gate`?"""
+    for c in range(scores.size):
+        if c != y and np.int64(scores[y]) - scores[c] <= gate:
+            return False
+    return True
+
+
+@jit
+def _learn(mem, par, log, t, y):
+    """The learning step, decided from the old couplings."""
+    _sweep(mem, par, -1)
+    size = mem.recurrent.shape[1]
+    state = mem.state[size : size + mem.h.size]
+    mem.mark[:] = 0
+    unstable = 0
+    for k in range(mem.h.size):
+        if state[k] * mem.h[k] <= par.margin:
+            mem.unstable[unstable] = k
+            unstable += 1
+            mem.mark[mem.group[k]] = 1
+    for at in range(unstable):
+        k = mem.unstable[at]
+        if par.learn_recurrent:
+            m, i = k // size, k % size
+            first = m * size
+            cut = 0
+            for j in range(size):
+                step = state[k] * state[first + j]
+                if j != i:
+                    if mem.recurrent[m, j, i] * step == par.weight_max:
+                        cut += 1
+                    else:
+                        mem.recurrent[m, j, i] += step
+            mem.r[k] += state[k] * (size - 1 - cut)
+            mem.totals[0] += cut
+        if par.learn_input:
+            cut = 0
+            for n in range(mem.x.size):
+                step = state[k] * mem.x[n]
+                if mem.input[n, k] * step == par.weight_max:
+                    cut += 1
+                else:
+                    mem.input[n, k] += step
+            mem.a[k] += state[k] * (mem.x.size - cut)
+            mem.totals[0] += cut
+    if par.learn_readout:
+        for c in range(mem.scores.size):
+            score = np.int64(mem.scores[c])
+            if c == y:
+                low, step = score <= par.readout_margin_true, par.readout_step_true
+            else:
+                low, step = -score <= par.readout_margin_false, -par.readout_step_false
+            if low:
+                log.readout_learned[t] = 1
+                _learn_readout(mem, mem.readout[c], state, np.int32(step), par.readout_max)
+    log.learned[t] = 1
+    log.unstable[t] = unstable
+    log.active_groups[t] = mem.mark.sum()
+
+
+@jit
+def _learn_readout(mem, row, state, step, limit):
+    cut = 0
+    for k in range(row.size):
+        wanted = np.int32(row[k]) + step * np.int32(state[k])
+        clipped = min(max(wanted, -limit), limit)
+        cut += clipped != wanted
+        row[k] = clipped
+    mem.totals[1] += cut
+
+
+@jit
+def _run(mem, par, log, x, y, train):
+    """Infer every row of x, or train on it with its label, in turn."""
+    for t in range(x.shape[0]):
+        _free_sweep(mem, par, x[t])
+        _move(mem)
+        log.sweeps[t] = log.moving[t] = 1
+        if par.gate_enable or not train:
+            _phase(mem, par, log, t, par.sweeps_infer, -1)
+            _decide(mem, log, t)
+            _predict(mem, log, t)
+            if not train or _right(mem.scores, y[t], par.gate):
+                continue
+        log.clamped[t] = 1
+        _phase(mem, par, log, t, par.sweeps_clamped, y[t])
+        _phase(mem, par, log, t, par.sweeps_released, -1)
+        _decide(mem, log, t)
+        if not par.gate_enable:
+            _predict(mem, log, t)
+        _learn(mem, par, log, t, y[t])
+
+
+class FastModel:
+    """A machine, many samples at a time; what it computes and counts is `Model`'s.
+
+    Parameters
+    ----------
+    config
+        Sizes, widths and registers.
+    couplings
+        Initial J, W, F, O; copied. `DataError` if they do not fit `config`.
+    """
+
+    def __init__(self, config: Config, couplings: Couplings):
+        self.config = config
+        m, h, n, c = config.modules, config.neurons, config.inputs, config.classes
+        k, layout = m * h, Layout(config)
+        self._memory = Memory(
+            recurrent=np.zeros((m, h, h), np.int16),
+            input=np.zeros((n, k), np.int16),
+            feedback=np.zeros((c, k), np.int8),
+            readout=np.zeros((c, k), np.int16),
+            state=np.zeros(h + k + h, np.int8),
+            next=np.zeros(k, np.int8),
+            x=np.full(n, -1, np.int8),
+            a=np.zeros(k, np.int32),
+            r=np.zeros(k, np.int32),
+            h=np.zeros(k, np.int32),
+            scores=np.zeros(c, np.int32),
+            unstable=np.zeros(k, np.int32),
+            group=layout.group.reshape(-1).astype(np.int32),
+            mark=np.zeros(layout.groups, np.uint8),
+            totals=np.zeros(3, np.int64),
+        )
+        self._memory.state[h : h + k] = -1
+        self._counters = dict.fromkeys(CHIP_COUNTERS, 0)
+        self._pending: Log | None = None
+        self.load(couplings)
+
+    # ---- memory -----------------------------------------------------------------------------
+
+    def load(self, couplings: Couplings) -> None:
+        """Replace all couplings. `DataError` if they do not fit."""
+        checked, mem, k = couplings.check(self.config), self._memory, self.config.total_neurons
+        mem.recurrent[:] = checked.recurrent.transpose(0, 2, 1)
+        mem.input[:] = checked.input.reshape(k, -1).T
+        mem.feedback[:] = checked.feedback.reshape(k, -1).T
+        mem.readout[:] = checked.readout.reshape(-1, k)
+        self._rebuild_fields()
+
+    @property
+    def couplings(self) -> Couplings:
+        """A copy of J, W, F and O."""
+        mem, m, h = self._memory, self.config.modules, self.config.neurons
+        return Couplings(
+            recurrent=mem.recurrent.transpose(0, 2, 1).astype(np.int16),
+            input=mem.input.T.reshape(m, h, -1).astype(np.int16),
+            feedback=mem.feedback.T.reshape(m, h, -1).astype(np.int16),
+            readout=mem.readout.reshape(-1, m, h).copy(),
+        )
+
+    @property
+    def state(self) -> npt.NDArray[np.int8]:
+        """s after the last sample (or as set), (M, H) int8 of ±1; −1 at first."""
+        h, k = self.config.neurons, self.config.total_neurons
+        return self._memory.state[h : h + k].reshape(-1, h).copy()
+
+    @state.setter
+    def state(self, state: npt.NDArray[np.int8]) -> None:
+        h, k = self.config.neurons, self.config.total_neurons
+        self._memory.state[h : h + k] = state.reshape(-1)
+        self._rebuild_fields()
+
+    def _rebuild_fields(self) -> None:
+        mem = self._memory
+        mem.a[:] = mem.x.astype(np.int32) @ mem.input.astype(np.int32)
+        mem.r[:] = np.einsum("mji,mj->mi", mem.recurrent, self.state, dtype=np.int32).reshape(-1)
+
+    @property
+    def registers(self) -> Registers:
+        """The run-time parameters. Setting ones that do not fit the fields raises `ConfigError`."""
+        return self.config.registers
+
+    @registers.setter
+    def registers(self, registers: Registers) -> None:
+        config = self.config.replace(registers=registers)
+        self._count()  # what ran so far ran under the old ones
+        self.config = config
+
+    # ---- samples ----------------------------------------------------------------------------
+
+    def train(
+        self, x: npt.NDArray[np.int8], y: npt.NDArray[np.uint8]
+    ) -> tuple[Outcomes, Activity]:
+        """Train on (n, N) inputs of ±1 and (n,) labels, in order."""
+        log = self._run(x, y, train=True)
+        return _outcomes(log), _activity(log)
+
+    def infer(self, x: npt.NDArray[np.int8]) -> tuple[Outcomes, Activity]:
+        """Relax and read out each of (n, N) inputs of ±1."""
+        log = self._run(x, np.zeros(len(x), np.uint8), train=False)
+        return _outcomes(log), _activity(log)
+
+    def scores(self, x: npt.NDArray[np.int8]) -> npt.NDArray[np.int32]:
+        """Class scores (n, C) of an inference of each sample."""
+        return self._run(x, np.zeros(len(x), np.uint8), train=False).scores
+
+    def _run(self, x: npt.NDArray[np.int8], y: npt.NDArray[np.uint8], train: bool) -> Log:
+        c, n = self.config, len(x)
+        values = [*c.registers.as_dict().values(), c.weight_max, c.readout_max]
+        self._count()
+        log = Log(
+            prediction=np.zeros(n, np.uint8),
+            unstable=np.zeros(n, np.int64),
+            scores=np.zeros((n, c.classes), np.int32),
+            **vars(Activity.zeros(n)),
+        )
+        self._pending = log
+        _run(self._memory, Parameters(*map(np.int32, values)), log, x, y, train)
+        return log
+
+    # ---- counters ---------------------------------------------------------------------------
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Name → value, for every name of `relaxon.protocol.CHIP_COUNTERS`."""
+        self._count()
+        return dict(self._counters)
+
+    def clear_counters(self) -> None:
+        """Set every counter to 0."""
+        self._count()
+        self._counters = dict.fromkeys(CHIP_COUNTERS, 0)
+
+    def _count(self) -> None:
+        """Add the pending log to the counters.
+
+        A log is pending from before its samples run until the next look at the counters, so that
+        those which ran before an interrupt (Ctrl-C) are counted, too.
+        """
+        if self._pending is None:
+            return
+        log, totals, counters = self._pending, self._memory.totals, dict(self._counters)
+        ran = log.sweeps > 0
+        activity = Activity(**{k: v[ran] for k, v in vars(_activity(log)).items()})
+        cycles = {k: int(v.sum()) for k, v in phase_cycles(self.config, activity).items()}
+        added = {
+            "samples": np.count_nonzero(ran),
+            "updates": log.unstable.sum(),
+            "saturations": totals[0],
+            "readout_saturations": totals[1],
+            "cycles": sum(cycles.values()),
+        }
+        added |= {name: getattr(log, name).sum() for name in ("learned", "sweeps", "flips")}
+        added |= {f"cycles_{phase}": value for phase, value in cycles.items()}
+        for name, value in added.items():
+            counters[name] = (counters[name] + int(value)) % (1 << _BITS[name])
+        counters["field_envelope"] |= int(totals[2])
+        totals[:] = 0
+        self._counters, self._pending = counters, None
+
+
+_BITS = {counter.name: counter.bits for counter in COUNTERS}
+
+
+def _outcomes(log: Log) -> Outcomes:
+    outcomes = Outcomes.zeros(len(log.sweeps))
+    for name, values in vars(outcomes).items():
+        values[:] = getattr(log, name)
+    return outcomes
+
+
+def _activity(log: Log) -> Activity:
+    return Activity(*log[-len(fields(Activity)) :])

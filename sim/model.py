@@ -1,0 +1,210 @@
+"""The reference model: what a Relaxon machine computes, in plain NumPy integers.
+
+Sizes are M modules, H neurons each, N inputs, C classes. With the state s[m, i] = ±1, the input
+x[n] = ±1 and the label y, every neuron's field is an exact integer::
+
+    A[m, i] = (Σ_n W[m, i, n] x[n]) << b
+    h[m, i] = Σ_j J[m, i, j] s[m, j] + A[m, i] + J_D s[m, i] + λ (s[m−1, i] + s[m+1, i])
+              [+ F[m, i, y] << f   while the label is clamped]
+
+A sample relaxes from rest (s = sign A, then synchronous sweeps s = sign h), is read out
+(r[c] = Σ O[c, m, i] s[m, i]), and in training every neuron with s·h ≤ κ learns one LSB.
+
+Gateware, fast path and files agree with this module bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relaxon.config import Config, Registers
+from relaxon.couplings import Couplings
+from relaxon.cycles import Activity, phase_cycles
+from relaxon.layout import Layout
+from relaxon.protocol import CHIP_COUNTERS, COUNTERS
+
+Ints = npt.NDArray[np.int64]
+
+
+class Result(NamedTuple):
+    """One sample's outcome.
+
+    `prediction` is the argmax of `scores` (the lowest class on a tie), `learned` 1 if the learning
+    step was reached, `sweeps` counts the free sweep, `unstable` the neurons with s·h ≤ κ at the
+    learning step, `scores` (C,) are those the prediction was made from; `activity` has n = 1.
+    """
+
+    prediction: int
+    learned: int
+    sweeps: int
+    unstable: int
+    scores: Ints
+    activity: Activity
+
+
+class Model:
+    """A machine, computed sample by sample.
+
+    Inputs are not checked here: `x` is (N,) of ±1, `y` is 0 … C−1 (`relaxon.sim.modelboard` checks).
+
+    Parameters
+    ----------
+    config
+        Sizes, widths and registers.
+    couplings
+        Initial J, W, F, O; copied. `DataError` if they do not fit `config`.
+
+    Attributes
+    ----------
+    recurrent, input, feedback, readout
+        J (M, H, H), W (M, H, N), F (M, H, C), O (C, M, H), int64.
+    state
+        s after the last sample, (M, H) int8 of ±1; −1 before the first.
+    counters
+        Name → value, for every name of `relaxon.protocol.CHIP_COUNTERS`.
+    """
+
+    def __init__(self, config: Config, couplings: Couplings):
+        self.config = config
+        checked = couplings.check(config)
+        self.recurrent: Ints = checked.recurrent.astype(np.int64)
+        self.input: Ints = checked.input.astype(np.int64)
+        self.feedback: Ints = checked.feedback.astype(np.int64)
+        self.readout: Ints = checked.readout.astype(np.int64)
+        self.state = np.full((config.modules, config.neurons), -1, np.int8)
+        self.counters = dict.fromkeys(CHIP_COUNTERS, 0)
+
+    @property
+    def registers(self) -> Registers:
+        """The run-time parameters. Setting ones that do not fit the fields raises `ConfigError`."""
+        return self.config.registers
+
+    @registers.setter
+    def registers(self, registers: Registers) -> None:
+        self.config = self.config.replace(registers=registers)
+
+    # ---- one sample -------------------------------------------------------------------------
+
+    def infer_one(self, x: npt.NDArray[np.int8]) -> Result:
+        """Relax under the input and read out; nothing is learned."""
+        self._start(x)
+        self._phase(self.registers.sweeps_infer)
+        return self._finish(self._decide())
+
+    def train_one(self, x: npt.NDArray[np.int8], y: int) -> Result:
+        """Relax under input and label, release, read out and learn."""
+        r = self.registers
+        self._start(x)
+        decided = None
+        if r.gate_enable:
+            self._phase(r.sweeps_infer)
+            decided = self._decide()
+            if decided[y] - np.delete(decided, y).max() > r.gate:
+                return self._finish(decided)
+        self._activity.clamped[0] = 1
+        self._phase(r.sweeps_clamped, label=y)
+        self._phase(r.sweeps_released)
+        final = self._decide()
+        unstable = self._learn(final, y)
+        return self._finish(final if decided is None else decided, unstable)
+
+    # ---- its steps --------------------------------------------------------------------------
+
+    def _start(self, x: npt.NDArray[np.int8]) -> None:
+        """The free sweep, from rest: s = sign A."""
+        self._activity = Activity.zeros(1)
+        self._x = x.astype(np.int64)
+        self._a = (self.input @ self._x) << self.registers.input_shift
+        self._envelope(self._a)
+        self.state = _sign(self._a)
+        self._activity.sweeps[0] = self._activity.moving[0] = 1
+
+    def _fields(self, label: int | None = None) -> Ints:
+        """h of every neuron, (M, H)."""
+        r, s = self.registers, self.state.astype(np.int64)
+        neighbours = np.zeros_like(s)
+        neighbours[1:] += s[:-1]
+        neighbours[:-1] += s[1:]
+        h = np.einsum("mij,mj->mi", self.recurrent, s) + self._a
+        h += r.self_coupling * s + r.chain_coupling * neighbours
+        if label is not None:
+            h += self.feedback[:, :, label] << r.feedback_shift
+        self._envelope(h)
+        return h
+
+    def _phase(self, most: int, label: int | None = None) -> None:
+        """At most this many synchronous sweeps; one that flips nothing is the last."""
+        for _ in range(most):
+            state = _sign(self._fields(label))
+            flips = np.count_nonzero(state != self.state)
+            self.state = state
+            self._activity.sweeps[0] += 1
+            self._activity.flips[0] += flips
+            if flips == 0:
+                break
+            self._activity.moving[0] += 1
+
+    def _decide(self) -> Ints:
+        """The class scores r of the present state, (C,)."""
+        self._activity.decisions[0] += 1
+        return np.einsum("cmi,mi->c", self.readout, self.state.astype(np.int64))
+
+    def _learn(self, scores: Ints, y: int) -> int:
+        """The learning step, decided from the old couplings; returns the unstable neurons."""
+        r, c, s = self.registers, self.config, self.state.astype(np.int64)
+        unstable = s * self._fields() <= r.margin
+        u = unstable * s
+        if r.learn_recurrent:
+            wanted = self.recurrent + u[:, :, None] * s[:, None, :]
+            np.einsum("mii->mi", wanted)[:] = 0  # no neuron has a coupling to itself
+            self._saturate("recurrent", wanted, c.weight_max, "saturations")
+        if r.learn_input:
+            wanted = self.input + u[:, :, None] * self._x
+            self._saturate("input", wanted, c.weight_max, "saturations")
+        if r.learn_readout:
+            true = np.arange(c.classes) == y
+            low = np.where(true, scores <= r.readout_margin_true, -scores <= r.readout_margin_false)
+            step: Ints = low * np.where(true, r.readout_step_true, -r.readout_step_false)
+            wanted = self.readout + step[:, None, None] * s
+            self._saturate("readout", wanted, c.readout_max, "readout_saturations")
+            self._activity.readout_learned[0] = low.any()
+        self._activity.learned[0] = 1
+        self._activity.active_groups[0] = np.unique(Layout(c).group[unstable]).size
+        return int(np.count_nonzero(unstable))
+
+    def _saturate(self, array: str, wanted: Ints, limit: int, counter: str) -> None:
+        """Replace an array by the wanted values cut to ±limit, counting the elements cut."""
+        setattr(self, array, np.clip(wanted, -limit, limit))
+        self._count(counter, np.count_nonzero(np.abs(wanted) > limit))
+
+    # ---- bookkeeping ------------------------------------------------------------------------
+
+    def _envelope(self, h: Ints) -> None:
+        """Or every bit that a field needs (|h| ≤ envelope, or −h − 1 ≤ envelope) into the counter."""
+        self.counters["field_envelope"] |= int(np.bitwise_or.reduce(np.where(h < 0, ~h, h), None))
+
+    def _count(self, counter: str, by: int | np.integer) -> None:
+        self.counters[counter] = (self.counters[counter] + int(by)) % (1 << _BITS[counter])
+
+    def _finish(self, scores: Ints, unstable: int = 0) -> Result:
+        a = self._activity
+        self._count("samples", 1)
+        for name in ("learned", "sweeps", "flips"):
+            self._count(name, getattr(a, name)[0])
+        self._count("updates", unstable)
+        for phase, cycles in phase_cycles(self.config, a).items():
+            self._count("cycles", cycles[0])
+            self._count(f"cycles_{phase}", cycles[0])
+        prediction = int(np.argmax(scores))
+        return Result(prediction, int(a.learned[0]), int(a.sweeps[0]), unstable, scores, a)
+
+
+_BITS = {counter.name: counter.bits for counter in COUNTERS}
+
+
+def _sign(h: Ints) -> npt.NDArray[np.int8]:
+    """+1 where h ≥ 0, else −1."""
+    return np.where(h >= 0, 1, -1).astype(np.int8)

@@ -1,0 +1,142 @@
+"""A transport to a simulated board in this process.
+
+The board's clock runs only while somebody reads; a read returns as soon as the board has
+answered, or at once where it has nothing more to do.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+import weakref
+from collections import deque
+from pathlib import Path
+
+from relaxon.config import Config
+from relaxon.errors import LinkError, ToolError
+from relaxon.sim.verilate import Goal, Progress, library
+from relaxon.transport import Transport
+
+OUTPUT_BYTES = 1 << 16
+"""Most bytes one read returns."""
+SLICE = 0.03
+"""Seconds the clock runs at a stretch: the delay of Ctrl-C and of time-outs."""
+FIRST_BUDGET = 20_000
+"""Cycles of the first stretch, before the speed is known."""
+
+_FULL, _IDLE = 1, 2
+"""Why `relaxon_exchange` returned (harness.cpp); 0 is an exhausted budget."""
+
+
+class SimulatedTransport(Transport):
+    """Bytes to and from the gateware of `config`, simulated.
+
+    Parameters
+    ----------
+    config
+        The machine; built first if the cache does not have it (`relaxon.sim.verilate.library`,
+        which also has `goal` and `progress`).
+    path
+        A library to load instead of building `config`'s.
+
+    Raises
+    ------
+    ToolError
+        A tool the build needs is missing or failed, or the library cannot be loaded.
+    """
+
+    def __init__(
+        self, config: Config | None = None, *, path: Path | None = None,
+        goal: Goal = "run", progress: Progress | None = None,
+    ):
+        if path is None:
+            if config is None:
+                raise TypeError("SimulatedTransport needs a config or the path of a library")
+            path = library(config, goal=goal, progress=progress)
+        self._library = _load(path)
+        self._board = self._library.relaxon_create()
+        if not self._board:
+            raise ToolError(f"no memory for the simulated board {path}")
+        self._free = weakref.finalize(self, self._library.relaxon_destroy, self._board)
+        self._chunk = b""
+        self._taken = ctypes.c_size_t(0)
+        self._queue: deque[bytes] = deque()
+        self._output = ctypes.create_string_buffer(OUTPUT_BYTES)
+        self._given = ctypes.c_size_t(0)
+        self._budget = FIRST_BUDGET
+        self._cycles = 0
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles since power-up."""
+        return self._cycles
+
+    def write(self, data: bytes) -> None:
+        """Queue `data`; the board takes it while `read` runs."""
+        self._check_open()
+        if data:
+            self._queue.append(bytes(data))
+
+    def read(self, timeout: float) -> bytes:
+        """Run the clock until bytes come out or the board is at rest, `timeout` seconds at most.
+
+        Returns ``b""`` before the time-out where all that was written has been taken and the
+        board is idle, since nothing can come then.
+        """
+        self._check_open()
+        deadline = time.monotonic() + timeout
+        while True:
+            idle = self._run()
+            if self._given.value:
+                return ctypes.string_at(self._output, self._given.value)
+            if (idle and not self._queue) or time.monotonic() >= deadline:
+                return b""
+
+    def close(self) -> None:
+        """Free the board."""
+        self._free()
+
+    def _run(self) -> bool:
+        """Run the clock for a stretch; True if the board has come to rest."""
+        if self._taken.value == len(self._chunk) and self._queue:
+            self._chunk = b"".join(self._queue)
+            self._queue.clear()
+            self._taken.value = 0
+        started = time.perf_counter()
+        reason = self._library.relaxon_exchange(
+            self._board, self._chunk, len(self._chunk), self._taken,
+            self._output, OUTPUT_BYTES, self._given, self._budget,
+        )
+        cycles = self._library.relaxon_cycles(self._board)
+        if reason not in (_FULL, _IDLE):  # a whole stretch: its time tells the speed
+            speed = (cycles - self._cycles) / max(time.perf_counter() - started, 1e-6)
+            self._budget = max(1000, int(speed * SLICE))
+        self._cycles = cycles
+        return reason == _IDLE
+
+    def _check_open(self) -> None:
+        if not self._free.alive:
+            raise LinkError("the simulated board is closed; open another one")
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    """The library, its functions declared as harness.cpp defines them."""
+    try:
+        loaded = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise ToolError(
+            f"cannot load the simulated board {path}: {error}; delete its folder to build it again"
+        ) from None
+    size = ctypes.c_size_t
+    loaded.relaxon_create.argtypes = []
+    loaded.relaxon_create.restype = ctypes.c_void_p
+    loaded.relaxon_destroy.argtypes = [ctypes.c_void_p]
+    loaded.relaxon_destroy.restype = None
+    loaded.relaxon_cycles.argtypes = [ctypes.c_void_p]
+    loaded.relaxon_cycles.restype = ctypes.c_uint64
+    loaded.relaxon_exchange.argtypes = [
+        ctypes.c_void_p, ctypes.c_char_p, size, ctypes.POINTER(size),
+        ctypes.c_char_p, size, ctypes.POINTER(size), ctypes.c_uint64,
+    ]
+    loaded.relaxon_exchange.restype = ctypes.c_int
+    return loaded

@@ -1,0 +1,161 @@
+"""Compiles gateware to a shared library: the simulated board, at millions of cycles per second.
+
+    Config ─▶ Amaranth ─▶ Yosys ─▶ Verilog ─▶ Verilator ─▶ C++ ─▶ compiler ─▶ board.so
+                                                   harness.cpp ─┘
+
+The library is kept in the cache (`relaxon.sim.cache`) under everything that determines it. Where
+it is there already, none of these tools runs, and Amaranth is not even imported.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal
+
+from relaxon.build_id import build_id, fingerprint
+from relaxon.config import Config
+from relaxon.sim import cache
+from relaxon.sim.compiler import Compiler, Verilator, find_compiler, find_verilator
+
+Progress = Callable[[str], object]
+"""Called with a line of text at each step of a build."""
+Goal = Literal["build", "run"]
+"""What to be quick at: building (tests of many configurations) or running (long training)."""
+
+OPTIMIZE: dict[Goal, str] = {"build": "-O1", "run": "-O2"}
+"""The compiler's effort on what every clock cycle executes; the rest is never worth more than -O1."""
+TRANSLATION = ("--x-assign", "fast", "--x-initial", "fast")
+"""Verilator's options; "fast" makes unknown values 0, and the gateware has none."""
+BOARD_RUNTIME = ("verilated", "verilated_threads")
+"""Sources of Verilator's run-time library that a board needs."""
+HARNESS = Path(__file__).with_name("harness.cpp")
+
+_log = logging.getLogger(__name__)
+
+
+def library(config: Config, *, goal: Goal = "run", progress: Progress | None = None) -> Path:
+    """The shared library of a simulated board, built first if the cache has none.
+
+    Parameters
+    ----------
+    config
+        The machine; its registers do not matter.
+    goal
+        "build" takes less time to build, "run" less to run.
+    progress
+        Called with a line of text at each step of a build, not at all where none is needed.
+        By default the lines go to the log (``relaxon.sim.verilate``, level INFO).
+
+    Raises
+    ------
+    ToolError
+        A compiler, Verilator or Yosys is missing or failed, or the cache cannot be written.
+    """
+    tell = progress or _log.info
+    compiler, verilator = find_compiler(), find_verilator()
+
+    def fill(folder: Path) -> None:
+        started = time.monotonic()
+        tell("building the simulated board: gateware to Verilog (the first time, about a minute)")
+        # Only here: a board that is in the cache needs no Amaranth.
+        from relaxon.hw.core import Core
+        from relaxon.hw.verilog import emit
+
+        verilog = emit(Core(config, build=build_id(config)))
+        compile_board(verilog, folder, goal=goal, progress=tell)
+        about = {"structure": config.structure(), "compiler": compiler.version, "goal": goal,
+                 "verilator": verilator.version, "python": sys.version,
+                 "seconds": round(time.monotonic() - started, 1)}
+        (folder / "about.json").write_text(json.dumps(about, indent=1))
+        tell(f"simulated board built in {about['seconds']} s")
+
+    name = cache.key(fingerprint(config), *_determinants(compiler, verilator, goal))
+    return cache.entry("boards", name, fill) / "board.so"
+
+
+def library_of(verilog: str, *, goal: Goal = "build", progress: Progress | None = None) -> Path:
+    """The same for the Verilog of any component with the ports of `relaxon.hw.core.Core`."""
+    compiler, verilator = find_compiler(), find_verilator()
+
+    def fill(folder: Path) -> None:
+        compile_board(verilog, folder, goal=goal, progress=progress or _log.info)
+
+    name = cache.key(verilog, *_determinants(compiler, verilator, goal))
+    return cache.entry("boards", name, fill) / "board.so"
+
+
+def compile_board(verilog: str, folder: Path, *, goal: Goal, progress: Progress) -> None:
+    """Make ``board.so``, and the ``top.v`` it is of, in `folder`."""
+    compiler, verilator = find_compiler(), find_verilator()
+    support = runtime(compiler, verilator, BOARD_RUNTIME, progress)
+    progress("building the simulated board: Verilog to C++")
+    work = folder / "work"
+    work.mkdir()
+    source = folder / "top.v"
+    source.write_text(verilog)
+    shutil.copy(source, work)
+    verilator.translate(work / "top.v", TRANSLATION)
+    progress("building the simulated board: C++ to a library")
+    shutil.copy(HARNESS, work)
+    # Two units: every unit spends 1.5 s on Verilator's headers alone.
+    often, seldom = generated(work)
+    units = [
+        (_unit(work, "often", often), [OPTIMIZE[goal]]),
+        (_unit(work, "seldom", [*seldom, HARNESS]), ["-O1"]),
+    ]
+    compiler.compile(units, [*_flags(compiler, verilator), "-fvisibility=hidden"])
+    objects = [unit.with_suffix(".o") for unit, _ in units]
+    compiler.link(folder / "board.so", [*objects, *support], ["-shared", "-lpthread"])
+    shutil.rmtree(work)
+
+
+def generated(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Verilator's sources in `folder`: those every cycle executes, and those for set-up."""
+    sources = sorted(folder.glob("Vtop*.cpp"))
+    often = [path for path in sources if "___024" in path.name and "__Slow" not in path.name]
+    return often, [path for path in sources if path not in often]
+
+
+def runtime(
+    compiler: Compiler, verilator: Verilator, names: Iterable[str], progress: Progress
+) -> list[Path]:
+    """Object files of Verilator's run-time library, compiled once per compiler and version."""
+    names = list(names)
+
+    def fill(folder: Path) -> None:
+        progress("building the simulated board: Verilator's run-time library (once)")
+        units = [
+            (_unit(folder, f"runtime_{name}", [Path(f"{name}.cpp")]), ["-O1"]) for name in names
+        ]
+        compiler.compile(units, _flags(compiler, verilator))
+
+    name = cache.key(*names, *_determinants(compiler, verilator, "build"))
+    folder = cache.entry("runtime", name, fill)
+    return [folder / f"runtime_{name}.o" for name in names]
+
+
+def _unit(folder: Path, name: str, sources: Iterable[Path]) -> Path:
+    """A source file that is all of `sources` in one."""
+    unit = folder / f"{name}.cpp"
+    unit.write_text("".join(f'#include "{source.name}"\n' for source in sources))
+    return unit
+
+
+def _flags(compiler: Compiler, verilator: Verilator) -> list[str]:
+    # Several boards may be loaded into one process; their symbols must stay their own.
+    return [*verilator.flags, *(["-fno-gnu-unique"] if compiler.is_gcc else [])]
+
+
+def _determinants(compiler: Compiler, verilator: Verilator, goal: Goal) -> list[str | bytes]:
+    """What a compiled file depends on beside its source: tools, flags, and this file."""
+    return [
+        *compiler.command, compiler.version, verilator.version, OPTIMIZE[goal],
+        *_flags(compiler, verilator), *TRANSLATION,
+        Path(__file__).read_bytes(), HARNESS.read_bytes(),
+    ]

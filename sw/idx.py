@@ -1,0 +1,49 @@
+"""IDX files, the format of MNIST: a big-endian header, then unsigned bytes; plain or gzipped.
+
+Header: two zero bytes, 0x08 (unsigned byte), the number of dimensions d, then d sizes of 32 bits.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from relaxon.errors import DataError
+
+UNSIGNED_BYTE = 0x08
+
+
+def read_idx(path: str | os.PathLike[str], dimensions: int) -> npt.NDArray[np.uint8]:
+    """The array of an IDX file of unsigned bytes with so many dimensions.
+
+    Raises `DataError` naming the file if it cannot be read, or its header or length is wrong.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+        data = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
+    header = 4 + 4 * dimensions
+    if len(data) < header:
+        raise DataError(f"{path} ends within its header: {len(data)} of {header} bytes")
+    if data[:3] != bytes([0, 0, UNSIGNED_BYTE]):
+        raise DataError(f"{path} is no IDX file of bytes: it starts with {data[:4].hex(' ')}")
+    if data[3] != dimensions:
+        raise DataError(f"{path} has {data[3]} dimensions, not {dimensions}: is it the right file?")
+    shape = struct.unpack_from(f">{dimensions}I", data, 4)
+    if len(data) != header + math.prod(shape):
+        raise DataError(
+            f"{path} must hold {math.prod(shape)} bytes for {' × '.join(map(str, shape))}, "
+            f"not {len(data) - header}: it is cut short or damaged"
+        )
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)

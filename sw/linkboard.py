@@ -1,0 +1,292 @@
+"""A board at the end of a link: the interface of `relaxon.board.Board` over a `Session`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from relaxon import protocol
+from relaxon.board import Board, Outcomes, Progress, check_inputs, check_labels
+from relaxon.config import Config, Registers
+from relaxon.couplings import Couplings
+from relaxon.errors import ConfigError, DataError, IdentityError, LinkError
+from relaxon.layout import ARRAYS, Layout
+from relaxon.protocol import ACCESS, COUNTERS, OUTCOME, REGISTERS, Opcode, Space
+from relaxon.session import Identity, Session
+from relaxon.transport import Transport
+
+CHUNK = 1024
+"""Samples whose commands are prepared at once."""
+REPORT_EVERY = 0.1
+"""Seconds between two calls of `progress`."""
+
+_TYPES = {"u8": "u1", "u16": "<u2", "u32": "<u4", "i32": "<i4"}
+_OUTCOME = [(name, _TYPES[kind]) for name, kind in OUTCOME.types.items()]
+
+
+_NEUTRAL = Registers(
+    input_shift=0, feedback_shift=0, self_coupling=0, margin=0,
+    readout_margin_true=0, readout_margin_false=0,
+)
+"""Registers that every board can hold, until its own are read."""
+
+
+class LinkBoard(Board):
+    """A real, simulated or served board.
+
+    Parameters
+    ----------
+    transport
+        The link to it; closed by `close`, and here if opening fails.
+    config
+        The machine wanted; its registers are written. None takes the board's own.
+    url
+        What to call it.
+    timeout
+        Seconds without any progress after which every call gives up with `LinkError`.
+
+    Attributes
+    ----------
+    identity
+        What the board said it is; `build` and `clock_hz` are not compared with anything.
+    session
+        The transaction layer, with its `statistics`.
+
+    Raises
+    ------
+    IdentityError
+        The board is not the machine wanted; every difference is listed.
+    LinkError
+        It does not answer.
+    """
+
+    def __init__(
+        self, transport: Transport, config: Config | None = None, *,
+        url: str = "", timeout: float = 5.0,
+    ):
+        self.url = url or type(transport).__name__
+        try:
+            self.session = Session(transport, timeout=timeout)
+            self.identity = self.session.identity
+            self.config = _agreed(self.identity, config)
+            self._layout = Layout(self.config)
+            if config is None:
+                self.config = self._own_config()
+            else:
+                self.registers = config.registers
+        except BaseException:
+            transport.close()
+            raise
+
+    # ---- samples ----------------------------------------------------------------------------
+
+    def train(
+        self, x: npt.ArrayLike, y: npt.ArrayLike, *, progress: Progress | None = None
+    ) -> Outcomes:
+        """Train on the samples in order. `DataError` for inputs or labels that do not fit.
+
+        An interrupt leaves the board readable; `counters` tells how many samples it has trained.
+        """
+        x = check_inputs(self.config, x)
+        y = check_labels(self.config, y, len(x))
+        return self._outcomes(self._stream(Opcode.TRAIN, x, y, _OUTCOME, progress))
+
+    def infer(self, x: npt.ArrayLike, *, progress: Progress | None = None) -> Outcomes:
+        """Relax and read out each sample. `DataError` for inputs that do not fit."""
+        x = check_inputs(self.config, x)
+        return self._outcomes(self._stream(Opcode.INFER, x, None, _OUTCOME, progress))
+
+    def scores(
+        self, x: npt.ArrayLike, *, progress: Progress | None = None
+    ) -> npt.NDArray[np.int32]:
+        """Class scores (n, C) of an inference of each sample."""
+        x = check_inputs(self.config, x)
+        kind = [*_OUTCOME, ("scores", "<i4", (self.config.classes,))]
+        replies = self._stream(Opcode.SCORE, x, None, kind, progress)
+        scores: npt.NDArray[np.int32] = replies["scores"].astype(np.int32)
+        limit = self.config.total_neurons << (self.config.readout_bits - 1)
+        self._refuse(np.abs(scores.astype(np.int64)) > limit, "a score")
+        return scores
+
+    def _stream(
+        self, opcode: Opcode, x: npt.NDArray[np.int8], y: npt.NDArray[np.uint8] | None,
+        kind: list, progress: Progress | None,
+    ) -> np.ndarray:
+        """Run one command per sample; the replies, decoded as records of `kind`."""
+        record = np.dtype(kind)
+        replies = bytearray()
+        run = self.session.run(self._commands(opcode, x, y))
+        done, reported = 0, time.monotonic()
+        for body in run:
+            if len(body) != record.itemsize:
+                raise LinkError(
+                    f"{self.url} answered {opcode.name} with {len(body)} bytes, not "
+                    f"{record.itemsize}: it runs other gateware than it says"
+                )
+            replies += body
+            if progress is not None and (now := time.monotonic()) - reported >= REPORT_EVERY:
+                count = len(replies) // record.itemsize
+                progress(count - done)
+                done, reported = count, now
+        if progress is not None and done < len(x):
+            progress(len(x) - done)
+        return np.frombuffer(bytes(replies), record)
+
+    def _commands(
+        self, opcode: Opcode, x: npt.NDArray[np.int8], y: npt.NDArray[np.uint8] | None
+    ) -> Iterator[bytes]:
+        """One command per sample, prepared `CHUNK` at a time."""
+        for start in range(0, len(x), CHUNK):
+            part = slice(start, start + CHUNK)
+            columns = [self._layout.pack_inputs(x[part])]
+            if y is not None:
+                columns.insert(0, y[part, None])
+            columns.insert(0, np.full((len(columns[0]), 1), opcode, np.uint8))
+            table = np.concatenate(columns, axis=1)
+            size, data = table.shape[1], table.tobytes()
+            for at in range(0, len(data), size):
+                yield data[at : at + size]
+
+    def _outcomes(self, replies: np.ndarray) -> Outcomes:
+        """Checked results of a stream."""
+        self._refuse(replies["prediction"] >= self.config.classes, "a prediction")
+        self._refuse(replies["learned"] > 1, "`learned`")
+        self._refuse(replies["unstable"] > self.config.total_neurons, "`unstable`")
+        return Outcomes(**{name: np.ascontiguousarray(replies[name]) for name in OUTCOME.types})
+
+    def _refuse(self, wrong: np.ndarray, what: str) -> None:
+        if wrong.any():
+            raise LinkError(
+                f"{self.url} answered {what} out of range for sample {np.argwhere(wrong)[0][0]}: "
+                "the board computes something else than it says"
+            )
+
+    # ---- words ------------------------------------------------------------------------------
+
+    def read(self, name: str) -> npt.NDArray[np.int16]:
+        """One of `relaxon.layout.ARRAYS`. `LinkError` if what is read is out of range."""
+        data = self._read_words(*self._layout.place(_known(name)))
+        array: npt.NDArray[np.int16] = self._layout.unpack(name, data)
+        if name != "state":
+            try:
+                self._check(name, array)
+            except DataError as error:
+                raise LinkError(f"read from {self.url}: {error}; load the couplings again") from None
+        return array
+
+    def write(self, name: str, array: npt.ArrayLike) -> None:
+        """Write a coupling array or the state. `DataError` if it does not fit."""
+        space, first, _ = self._layout.place(_known(name))
+        self._write_words(space, first, self._layout.pack(name, self._check(name, array)))
+
+    @property
+    def registers(self) -> Registers:
+        """The registers, read from the board."""
+        data = self._read_words(Space.REGISTERS, 0, len(REGISTERS))
+        values = np.frombuffer(data, "<i4").tolist()
+        try:
+            return Registers(**{r.name: v for r, v in zip(REGISTERS, values, strict=True)})
+        except ConfigError as error:
+            raise LinkError(f"read from {self.url}: {error}; write the registers again") from None
+
+    @registers.setter
+    def registers(self, registers: Registers) -> None:
+        """Write all registers and read them back. `ConfigError` if the fields cannot hold them."""
+        self.config.check_registers(registers)
+        values = list(registers.as_dict().values())
+        self._write_words(Space.REGISTERS, 0, np.array(values, "<i4").tobytes())
+        back = self.registers
+        if back != registers:
+            wrong = [n for n, v in registers.as_dict().items() if getattr(back, n) != v]
+            raise LinkError(f"{self.url} did not keep the registers {', '.join(wrong)}")
+        self.config = self.config.replace(registers=registers)
+
+    def counters(self) -> dict[str, int]:
+        """Every counter of the machine and of its end of the link."""
+        data = self._read_words(Space.COUNTERS, 0, len(COUNTERS))
+        values = np.frombuffer(data, "<u8").tolist()
+        return {c.name: v for c, v in zip(COUNTERS, values, strict=True)}
+
+    def clear_counters(self) -> None:
+        """Set every counter to 0 (those of the link have counted on by the time they are read)."""
+        self._write_words(Space.COUNTERS, 0, bytes(len(COUNTERS) * protocol.COUNTER_BYTES))
+
+    def close(self) -> None:
+        """Close the link; twice is once."""
+        self.session.close()
+
+    def _read_words(self, space: Space, first: int, count: int) -> bytes:
+        most, size = self._layout.words_per_frame(space), self._layout.word_bytes(space)
+        spans = [(at, min(most, first + count - at)) for at in range(first, first + count, most)]
+        commands = (
+            bytes((Opcode.READ,)) + ACCESS.pack(space=space, address=at, count=n) for at, n in spans
+        )
+        data = b"".join(self.session.run(commands))
+        if len(data) != count * size:
+            raise LinkError(
+                f"{self.url} answered {len(data)} bytes where {count} words of {space.name} take "
+                f"{count * size}: it runs other gateware than it says"
+            )
+        return data
+
+    def _write_words(self, space: Space, first: int, data: bytes) -> None:
+        most, size = self._layout.words_per_frame(space), self._layout.word_bytes(space)
+        parts = (data[at : at + most * size] for at in range(0, len(data), most * size))
+        commands = (
+            bytes((Opcode.WRITE,))
+            + ACCESS.pack(space=space, address=first + number * most, count=len(part) // size)
+            + part
+            for number, part in enumerate(parts)
+        )
+        for _ in self.session.run(commands):
+            pass
+
+    def _check(self, name: str, array: npt.ArrayLike) -> np.ndarray:
+        """The array, checked alone. `DataError` names what does not fit."""
+        values, shape = np.asarray(array), self._layout.shape
+        if name == "state":
+            if values.shape != shape(name) or not np.isin(values, (-1, 1)).all():
+                raise DataError(f"state must hold -1 and +1 in the shape {shape(name)}")
+            return values
+        others = {other: np.zeros(shape(other), np.int8) for other in Couplings.NAMES}
+        checked: np.ndarray = getattr(Couplings(**{**others, name: values}).check(self.config), name)
+        return checked
+
+    def _own_config(self) -> Config:
+        """The board's configuration with the registers it has now."""
+        try:
+            return self.config.replace(registers=self.registers)
+        except (ConfigError, LinkError) as error:
+            raise LinkError(
+                f"the registers of {self.url} make no sense ({error}): open it with a configuration"
+            ) from None
+
+
+def _known(name: str) -> str:
+    if name not in ARRAYS:
+        raise DataError(f"array must be one of {', '.join(ARRAYS)}, not {name!r}")
+    return name
+
+
+def _agreed(identity: Identity, wanted: Config | None) -> Config:
+    """The configuration that board and caller share; `IdentityError` lists what differs."""
+    if wanted is not None:
+        differences = [
+            f"{name}: board {getattr(identity, name)}, wanted {value}"
+            for name, value in wanted.structure().items()
+            if getattr(identity, name) != value
+        ]
+        if differences:
+            raise IdentityError(
+                f"the board is another machine ({'; '.join(differences)}): open it without a "
+                "configuration, or build and flash the one wanted"
+            )
+        return wanted
+    structure = {name: getattr(identity, name) for name in Config().structure()}
+    try:
+        return Config(**structure, registers=_NEUTRAL)
+    except ConfigError as error:
+        raise IdentityError(f"the board says it is a machine that cannot be: {error}") from None
