@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Module, Mux, Signal, signed
+from amaranth import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -104,7 +104,7 @@ class NeuronArray(wiring.Component):
         m = Module()
         m.submodules.store = store = ColumnStore(self.layout)
         wiring.connect(m, store.host, wiring.flipped(self.weights))
-        lanes = [Lane(self.layout, p) for p in range(self.layout.config.lanes)]
+        lanes = [Lane(self.layout) for _ in range(self.layout.config.lanes)]
         for p, lane in enumerate(lanes):
             m.submodules[f"lane{p}"] = lane
 
@@ -119,18 +119,26 @@ class NeuronArray(wiring.Component):
             store.write_address.eq(t[3].address),
             store.write.eq(t[3].kind == Kind.UPDATE),
         ]
+        own_column = Signal(self.layout.config.lanes)
+        m.d.comb += own_column.eq(1 << t[2].column[: bits_for(self.layout.config.lanes - 1)])
         for p, lane in enumerate(lanes):
+            block, place = self.layout.block_of_lane(p)
+            exists_before, exists_after = self._neighbours_exist(block, t[3])
             m.d.comb += [
                 lane.t2.eq(t[2]),
                 lane.t3.eq(t[3]),
                 lane.t4.eq(t[4]),
                 lane.t5.eq(t[5]),
-                lane.positive.eq(positive[lane.block]),
+                lane.takes.eq(t[3].blocks[block]),
+                lane.positive.eq(positive[block]),
                 lane.weight.eq(store.word[p]),
                 lane.state.eq(neighbours[1][p]),
                 lane.previous.eq(neighbours[0][p]),
                 lane.next.eq(neighbours[2][p]),
-                lane.learns.eq(learner.mask[p]),
+                lane.has_previous.eq(exists_before),
+                lane.has_next.eq(exists_after),
+                # The diagonal stays 0: no neuron learns a coupling to itself.
+                lane.learns.eq(learner.mask[p] & ~(t[2].diagonal & own_column[place])),
                 lane.learns_positive.eq(learner.state[p]),
                 lane.self_coupling.eq(self.self_coupling),
                 lane.chain_coupling.eq(self.chain_coupling),
@@ -184,6 +192,15 @@ class NeuronArray(wiring.Component):
         following = Cat(center.data[h:width], after.data[:h], center.data[width:])
         return column.data, [previous, center.data, following]
 
+    def _neighbours_exist(self, block: int, operation) -> tuple:
+        """Whether the modules before and after that of a block are there."""
+        layout = self.layout
+        blocks_in_foot = layout.config.modules - (layout.rows - 1) * layout.modules_per_group
+        return (
+            Const(1) if block else ~operation.head,
+            Const(1) if block < blocks_in_foot - 1 else ~operation.foot,
+        )
+
     def _column_signs(self, m: Module, t: list, column_word: Signal) -> Signal:
         """Sign of the column at t2, one bit a block."""
         layout, h = self.layout, self.layout.config.neurons
@@ -221,20 +238,15 @@ class NeuronArray(wiring.Component):
         valid = Signal(p)
         m.d.comb += valid.eq(Mux(t[6].tail, tail, body))
 
-        stability = t[6].mode == Mode.STABILITY
         evaluated = t[6].kind == Kind.EVALUATE
-        mask, state, old = Signal(p), Signal(p), Signal(p)
-        ages = [Signal(p, name=f"old{age}") for age in (4, 5, 6)]
-        m.d.sync += [b.eq(a) for a, b in zip([Cat(lane.state for lane in lanes), *ages], ages)]
+        mask = Signal(p)
         m.d.comb += [
-            old.eq(ages[-1]),
-            mask.eq(Mux(stability, Cat(x.unstable for x in lanes), Cat(x.flip for x in lanes)) & valid),
-            state.eq(Mux(stability, old, Cat(x.new_state for x in lanes)) & valid),
+            mask.eq(Cat(lane.reported for lane in lanes) & valid),
             self.reported.valid.eq(evaluated & mask.any()),
             self.reported.entry.group.eq(t[6].group),
             self.reported.entry.local.eq(t[6].local),
             self.reported.entry.mask.eq(mask),
-            self.reported.entry.state.eq(state),
+            self.reported.entry.state.eq(Cat(lane.sign for lane in lanes) & valid),
         ]
 
         m.submodules.popcount = popcount = Popcount(p)
@@ -243,7 +255,7 @@ class NeuronArray(wiring.Component):
             popcount.bits.eq(Mux(cut, Cat(x.saturated for x in lanes), mask)),
             self.count.eq(popcount.count),
         ]
-        flags = Cat(evaluated & stability, cut)
+        flags = Cat(evaluated & (t[6].mode == Mode.STABILITY), cut)
         for _ in range(popcount.latency):
             delayed = Signal(2)
             m.d.sync += delayed.eq(flags)
@@ -254,4 +266,6 @@ class NeuronArray(wiring.Component):
         envelope = masked[0]
         for other in masked[1:]:
             envelope = envelope | other
-        m.d.sync += [self.envelope.eq(envelope), self.envelope_valid.eq(evaluated)]
+        m.d.sync += self.envelope_valid.eq(evaluated)
+        with m.If(evaluated):
+            m.d.sync += self.envelope.eq(envelope)

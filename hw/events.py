@@ -107,6 +107,7 @@ class EventScanner(wiring.Component):
         first_group = Signal.like(entry.group)
         first_slot = Signal.like(self.events.payload.slot)
 
+        places = [layout.block_of_lane(p) for p in range(lanes)]
         lowest, rest = Signal(lanes), Signal(lanes)
         column = Signal.like(base)
         lane = Signal(range(lanes))
@@ -115,8 +116,8 @@ class EventScanner(wiring.Component):
             lowest.eq(mask & -mask),
             rest.eq(mask & ~lowest),
             lane.eq(_select(lowest, range(lanes))),
-            column.eq(_select(lowest, [_place(p, h, blocks) * step for p in range(lanes)])),
-            block.eq(_select(lowest, [1 << min(p // h, blocks - 1) for p in range(lanes)])),
+            column.eq(_select(lowest, [place * step for _, place in places])),
+            block.eq(_select(lowest, [1 << block for block, _ in places])),
         ]
 
         event = self.events.payload
@@ -150,11 +151,6 @@ class EventScanner(wiring.Component):
                 base.eq(layout.recurrent_base + first * h + entry.local * (lanes * step)),
             ]
         return m
-
-
-def _place(lane: int, neurons: int, blocks: int) -> int:
-    """A lane's place in its block."""
-    return lane - min(lane // neurons, blocks - 1) * neurons if blocks > 1 else lane
 
 
 def _select(one_hot: Signal, values) -> Signal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Const, Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -16,44 +16,47 @@ class Lane(wiring.Component):
 
     ::
 
-        weight ─▶ shift, ± ─▶ addend ─┐                          ┌▶ flip
-                                      ├▶ A, R ─▶ field ─▶ h ─────┼▶ unstable
-        state, neighbours ─▶ J_D, λ ──┴───────▶ term ──┘         └▶ envelope
+        weight ─▶ shift, ± ─▶ addend ─▶ A, R ─┬▶ h ─▶ reported, sign, envelope
+        state, neighbours ─────▶ J_D, λ ──────┘
         weight ─▶ ±1, saturate ─▶ updated
 
     Parameters
     ----------
     layout
-        The machine's geometry.
-    index
-        This lane's number p.
+        The machine's geometry. What differs from lane to lane is decided outside, so that all
+        lanes are one and the same module.
 
     Members
     -------
     t2, t3, t4, t5 : In(operation)
         The operation that is 2, 3, 4, 5 cycles old.
+    takes : In(1)
+        At `t3`: an ADD concerns this lane's block.
     positive : In(1)
         Sign of the column of the operation at `t2`.
     weight : In(element)
         Its coupling.
     state, previous, next : In(1)
         At `t3`: the state of this lane's neuron and of its neighbours in the chain.
+    has_previous, has_next : In(1)
+        At `t3`: whether those neighbours exist.
     learns, learns_positive : In(1)
-        The neuron whose row is being updated is unstable; its state.
+        At `t2` of an UPDATE: this lane's coupling is to learn; the state of its neuron.
     self_coupling, chain_coupling, margin : In(signed)
         Registers.
     updated : Out(element), saturated : Out(1)
         At `t3` of an UPDATE: the new coupling, and whether it was cut.
-    new_state, flip, unstable : Out(1), envelope : Out(field_bits)
-        Six cycles after an EVALUATE; `envelope` is h or, if negative, ~h.
+    reported, sign : Out(1), envelope : Out(field_bits)
+        At `t6` of an EVALUATE: the neuron flips, or is unstable; its new, or unchanged, sign; h or,
+        if negative, ~h.
 
     Timing
     ------
     One operation per cycle. ADD is seen by an EVALUATE issued in the next cycle.
     """
 
-    def __init__(self, layout: Layout, index: int):
-        self.layout, self.index = layout, index
+    def __init__(self, layout: Layout):
+        self.layout = layout
         field = signed(layout.config.field_bits)
         operation = operation_layout(layout)
         super().__init__(
@@ -62,11 +65,14 @@ class Lane(wiring.Component):
                 "t3": In(operation),
                 "t4": In(operation),
                 "t5": In(operation),
+                "takes": In(1),
                 "positive": In(1),
                 "weight": In(element_shape(layout)),
                 "state": In(1),
                 "previous": In(1),
                 "next": In(1),
+                "has_previous": In(1),
+                "has_next": In(1),
                 "learns": In(1),
                 "learns_positive": In(1),
                 "self_coupling": In(field),
@@ -74,19 +80,11 @@ class Lane(wiring.Component):
                 "margin": In(field),
                 "updated": Out(element_shape(layout)),
                 "saturated": Out(1),
-                "new_state": Out(1),
-                "flip": Out(1),
-                "unstable": Out(1),
+                "reported": Out(1),
+                "sign": Out(1),
                 "envelope": Out(layout.config.field_bits),
             }
         )
-
-    @property
-    def block(self) -> int:
-        """The module of the group that this lane belongs to (padding: the last)."""
-        if self.layout.modules_per_group == 1:
-            return 0
-        return min(self.index // self.layout.config.neurons, self.layout.modules_per_group - 1)
 
     def elaborate(self, platform):
         m = Module()
@@ -102,10 +100,11 @@ class Lane(wiring.Component):
         shape = signed(self.layout.config.field_bits)
         addend = Signal(shape)
         scaled = self.weight << self.t2.shift
-        m.d.sync += addend.eq(Mux(self.positive, scaled, -scaled))
+        with m.If(self.t2.kind == Kind.ADD):
+            m.d.sync += addend.eq(Mux(self.positive, scaled, -scaled))
 
         total = Signal(shape)
-        adds = (self.t3.kind == Kind.ADD) & self.t3.blocks.bit_select(self.block, 1)
+        adds = (self.t3.kind == Kind.ADD) & self.takes
         ports = {}
         for name in ("drive", "recur"):
             m.submodules[name] = memory = Memory(
@@ -132,51 +131,56 @@ class Lane(wiring.Component):
         config = self.layout.config
         partial, term = Signal.like(self.self_coupling), Signal.like(self.self_coupling)
         field = Signal.like(self.self_coupling, name="h")
-        terms = Mux(self.state, self.self_coupling, -self.self_coupling)
-        if config.modules > 1:
-            for neighbour, exists in self._neighbours():
-                signed_coupling = Mux(neighbour, self.chain_coupling, -self.chain_coupling)
-                terms = terms + Mux(exists, signed_coupling, 0)
+        own = Mux(self.state, self.self_coupling, -self.self_coupling)
+        chain = self._chain(m) if config.modules > 1 else 0
         free = self.t3.mode == Mode.FREE
         state = Signal()
-        m.d.sync += [
-            partial.eq(drive + Mux(free, 0, recur)),
-            term.eq(Mux(free, 0, terms)),
-            field.eq(partial + term),
-            state.eq(self.state),
-            old.eq(state),
-        ]
+        with m.If(self.t3.kind == Kind.EVALUATE):
+            m.d.sync += [
+                partial.eq(drive + Mux(free, 0, recur)),
+                term.eq(Mux(free, 0, own + chain)),
+                state.eq(self.state),
+            ]
+        with m.If(self.t4.kind == Kind.EVALUATE):
+            m.d.sync += [field.eq(partial + term), old.eq(state)]
         return field
 
-    def _neighbours(self):
-        """(state, exists) of the corresponding neurons of the modules before and after."""
-        layout = self.layout
-        blocks_in_foot = layout.config.modules - (layout.rows - 1) * layout.modules_per_group
-        yield self.previous, Const(1) if self.block else ~self.t3.head
-        yield self.next, Const(1) if self.block < blocks_in_foot - 1 else ~self.t3.foot
+    def _chain(self, m: Module) -> Signal:
+        """λ (s_previous + s_next), a missing neighbour counting 0: 0, ±λ or ±2λ."""
+        size = Signal(signed(len(self.chain_coupling) + 1))
+        both, one = self.has_previous & self.has_next, self.has_previous ^ self.has_next
+        positive = Mux(self.has_previous, self.previous, self.next)
+        m.d.comb += size.eq(
+            Mux(
+                both & (self.previous == self.next),
+                self.chain_coupling << 1,
+                Mux(one, self.chain_coupling, 0),
+            )
+        )
+        return Mux(positive, size, -size)
 
     def _compare(self, m: Module, field: Signal, old: Signal) -> None:
-        """New state, flip, stability and envelope of the field at t5."""
+        """What the field at t5 means: a new sign, or stability at the old one; its envelope."""
         negative, aligned = Signal(), Signal(signed(len(field) + 1))
         m.d.comb += [negative.eq(field < 0), aligned.eq(Mux(old, field, -field))]
-        m.d.sync += [
-            self.new_state.eq(~negative),
-            self.flip.eq((self.t5.mode == Mode.FREE) | (negative == old)),
-            self.unstable.eq(aligned <= self.margin),
-            self.envelope.eq(field ^ negative.replicate(len(field))),
-        ]
+        with m.If(self.t5.kind == Kind.EVALUATE):
+            m.d.sync += self.envelope.eq(field ^ negative.replicate(len(field)))
+            with m.If(self.t5.mode == Mode.STABILITY):
+                m.d.sync += [self.reported.eq(aligned <= self.margin), self.sign.eq(old)]
+            with m.Else():
+                free = self.t5.mode == Mode.FREE
+                m.d.sync += [self.reported.eq(free | (negative == old)), self.sign.eq(~negative)]
 
     def _update(self, m: Module) -> None:
-        """w ← sat(w + u·column): u = ±1 where the row's neuron is unstable, 0 on the diagonal."""
+        """w ← sat(w + u·column), u being ±1 where the coupling learns."""
         limit = self.layout.config.weight_max
-        place = self.index - self.block * self.layout.config.neurons
-        moves, up, cut = Signal(), Signal(), Signal()
+        up, cut = Signal(), Signal()
         m.d.comb += [
-            moves.eq(self.learns & ~(self.t2.diagonal & (self.t2.column == place))),
             up.eq(self.learns_positive == self.positive),
             cut.eq(Mux(up, self.weight >= limit, self.weight <= -limit)),
         ]
-        m.d.sync += [
-            self.saturated.eq(moves & cut),
-            self.updated.eq(self.weight + Mux(moves & ~cut, Mux(up, 1, -1), 0)),
-        ]
+        with m.If(self.t2.kind == Kind.UPDATE):
+            m.d.sync += [
+                self.saturated.eq(self.learns & cut),
+                self.updated.eq(self.weight + Mux(self.learns & ~cut, Mux(up, 1, -1), 0)),
+            ]

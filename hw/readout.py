@@ -169,9 +169,11 @@ class Readout(wiring.Component):
             step = Mux(self.up[c], self.step_true, Mux(self.down[c], self.step_false, 0))
             moved = element + Mux(positive == self.up[c], step, -step)
             high, low = moved > limit, moved < -limit
-            m.d.sync += [
-                updated[c].eq(Mux(high, limit, Mux(low, -limit, moved))),
-                cuts[c].eq((high | low) & writes[0]),
-            ]
+            m.d.sync += cuts[c].eq(0)
+            with m.If(writes[0]):
+                m.d.sync += [
+                    updated[c].eq(Mux(high, limit, Mux(low, -limit, moved))),
+                    cuts[c].eq(high | low),
+                ]
         m.submodules.popcount = popcount = Popcount(self.layout.config.classes)
         m.d.comb += [popcount.bits.eq(cuts), self.cut.eq(popcount.count)]

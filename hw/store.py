@@ -59,11 +59,17 @@ class ColumnStore(wiring.Component):
         )
         read, write = memory.read_port(), memory.write_port()
         host_word = Signal(elements)
-        for p in range(elements.length):
-            element = self.host.write_data.word_select(p, wire)
-            m.d.comb += host_word[p].eq(element[: self.layout.element_bits].as_signed())
-        extended = [Signal(wire, name=f"element{p}") for p in range(elements.length)]
-        m.d.comb += [extended[p].eq(self.word[p]) for p in range(elements.length)]
+        if wire == self.layout.element_bits:
+            m.d.comb += [
+                host_word.eq(self.host.write_data),
+                self.host.read_data.eq(self.word),
+            ]
+        else:
+            extended = [Signal(wire, name=f"element{p}") for p in range(elements.length)]
+            for p in range(elements.length):
+                element = self.host.write_data.word_select(p, wire)[: self.layout.element_bits]
+                m.d.comb += [host_word[p].eq(element.as_signed()), extended[p].eq(self.word[p])]
+            m.d.comb += self.host.read_data.eq(Cat(extended))
 
         host = self.host
         m.d.sync += self.word.eq(read.data)
@@ -72,6 +78,5 @@ class ColumnStore(wiring.Component):
             write.addr.eq(Mux(host.active, host.address, self.write_address)),
             write.data.eq(Mux(host.active, host_word, self.write_word)),
             write.en.eq(Mux(host.active, host.write, self.write)),
-            host.read_data.eq(Cat(extended)),
         ]
         return m

@@ -12,10 +12,12 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
+from amaranth import ClockDomain, Module, Value
 from amaranth.back import rtlil
 from amaranth.lib.wiring import Component
 
 from relaxon.errors import ToolError
+from relaxon.hw.sharing import share_modules
 from relaxon.tools import run
 
 YOSYS_OLDEST = (0, 65)
@@ -53,22 +55,46 @@ def yosys_version() -> str:
     return version
 
 
-def emit(component: Component, name: str = "top") -> str:
+def emit(component: Component, name: str = "top", *, reset: bool = True) -> str:
     """Verilog of `component` as a module called `name`, for Verilator, Yosys and other tools.
 
-    The ports are the members of the signature, a member's member joined by two underscores
-    (``rx__valid``), and ``clk`` and ``rst``. Memories without an initial value start at zero.
-    Raises `ToolError` if Yosys is missing, known to be bad, or fails.
+    Parameters
+    ----------
+    component
+        Uses no clock domain but `sync`.
+    name
+        The module; its ports are ``clk``, ``rst`` and the members of the component's signature, a
+        member's member joined by two underscores (``rx__valid``).
+    reset
+        Whether there is an ``rst``. Without it the state comes from power-up alone, which saves a
+        simulator the next state of every register as a function of an input.
+
+    Raises
+    ------
+    ToolError
+        Yosys is missing, known to be bad, or failed.
     """
     yosys_version()
-    text = rtlil.convert(component, name=name, emit_src=False)
     # YoWASP sees the working directory, but not the host's temporary folder by its full name.
     with tempfile.TemporaryDirectory(prefix="relaxon-") as folder:
-        Path(folder, "top.il").write_text(text)
+        Path(folder, "top.il").write_text(_rtlil(component, name, reset))
         command = [sys.executable, "-c", _YOSYS, "-q", "-p", _SCRIPT]
         run(command, cwd=Path(folder), what="turning the gateware into Verilog")
         verilog = Path(folder, "top.v").read_text()
-    return _INITIAL.sub(_initial_loop, verilog)
+    return share_modules(_INITIAL.sub(_initial_loop, verilog))
+
+
+def _rtlil(component: Component, name: str, reset: bool) -> str:
+    domain = ClockDomain("sync", reset_less=not reset)
+    ports = {"clk": (domain.clk, None)}
+    if reset:
+        ports["rst"] = (domain.rst, None)
+    for path, _, value in component.signature.flatten(component):
+        ports["__".join(map(str, path))] = (Value.cast(value), None)
+    m = Module()
+    m.domains.sync = domain
+    m.submodules.component = component
+    return rtlil.convert(m, name=name, ports=ports, emit_src=False)
 
 
 def for_icarus(verilog: str) -> str:

@@ -36,9 +36,13 @@ class Compiler:
     version: str
 
     @property
-    def is_gcc(self) -> bool:
-        """Whether it takes the flags only GCC knows."""
-        return "Free Software Foundation" in self.version
+    def flags(self) -> tuple[str, ...]:
+        """What this compiler needs for a library that is loaded beside others like it."""
+        if "ziglang" in self.command:
+            return ("-fno-sanitize=all",)  # on by default there
+        if "Free Software Foundation" in self.version:
+            return ("-fno-gnu-unique",)  # each library keeps its own static variables
+        return ()
 
     def compile(self, units: Iterable[tuple[Path, Sequence[str]]], flags: Sequence[str]) -> None:
         """Compile each source to an object file beside it, `JOBS` at a time.

@@ -21,7 +21,7 @@ MOST_UNSENT = 1 << 20
 
 
 class Door(ABC):
-    """One way in. `notice` says how to come in, `connected` whether a host is known to be inside."""
+    """One way in. `notice` says how, `connected` whether a host is known to be inside."""
 
     notice: str
     connected = False

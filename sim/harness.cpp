@@ -1,7 +1,8 @@
 // Clocks a compiled core and moves bytes in and out of it: the C interface of a simulated board.
 //
 // The core (`Vtop`, made by Verilator) has a byte stream in (rx), a byte stream out (tx) and
-// `idle`, which is 1 while nothing is waiting or being computed. `relaxon.sim.simulated` declares
+// `idle`, which is 1 while nothing is waiting or being computed; it has no reset: to reset a board,
+// make another one. `relaxon.sim.simulated` declares
 // the functions below to ctypes; every one of them is for one thread at a time per board.
 
 #include <cstddef>
@@ -20,7 +21,6 @@ namespace {
 // Cycles without a byte, with `idle` high, after which nothing more can come. More than one, for
 // a core whose `idle` is registered.
 constexpr unsigned QUIET_CYCLES = 16;
-constexpr unsigned RESET_CYCLES = 4;
 
 enum Reason : int { BUDGET = 0, FULL = 1, IDLE = 2 };
 
@@ -32,22 +32,10 @@ struct Board {
 
 }  // namespace
 
-// A board after power-up and reset; null if there is no memory for it.
+// A board at power-up; null if there is no memory for it.
 EXPORT Board* relaxon_create() {
     try {
-        Board* board = new Board;
-        Vtop& top = board->top;
-        top.rst = 1;
-        top.MEMBER(rx, valid) = 0;
-        top.MEMBER(tx, ready) = 0;
-        for (unsigned i = 0; i < RESET_CYCLES; ++i) {
-            top.clk = 0;
-            top.eval();
-            top.clk = 1;
-            top.eval();
-        }
-        top.rst = 0;
-        return board;
+        return new Board;
     } catch (...) {
         return nullptr;
     }
@@ -58,7 +46,7 @@ EXPORT void relaxon_destroy(Board* board) {
     delete board;
 }
 
-// Clock cycles since power-up, those of the reset not counted.
+// Clock cycles since power-up.
 EXPORT uint64_t relaxon_cycles(const Board* board) { return board->cycles; }
 
 // Run until `capacity` bytes came out (FULL), `budget` cycles are spent (BUDGET), or all of the

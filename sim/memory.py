@@ -36,7 +36,7 @@ class Memory:
     Attributes
     ----------
     counters
-        Every counter of `relaxon.protocol.COUNTERS` that the model does not have; count with `count`.
+        Those counters of `relaxon.protocol.COUNTERS` that the model does not have.
     """
 
     def __init__(self, config: Config):
@@ -49,7 +49,8 @@ class Memory:
             space: np.zeros((self.layout.words(space), self.layout.word_bytes(space)), np.uint8)
             for space in _HELD
         }
-        self._element = {name: self._element_bytes(name) for held in _HELD.values() for name in held}
+        held = [name for names in _HELD.values() for name in names]
+        self._element = {name: self._element_bytes(name) for name in held}
         self._model_is_new = self._words_are_new = False
 
     @property
@@ -112,7 +113,8 @@ class Memory:
     def _element_bytes(self, name: str) -> np.ndarray:
         """The bits of the array's words that belong to its elements, all others are padding."""
         every = np.full(self.layout.shape(name), 1 if name == "state" else -1, np.int8)
-        return np.frombuffer(self.layout.pack(name, every), np.uint8).reshape(self._part(name).shape)
+        packed = np.frombuffer(self.layout.pack(name, every), np.uint8)
+        return packed.reshape(self._part(name).shape)
 
     def _refresh_words(self) -> None:
         """Bring the words up to date; the padding stays."""

@@ -51,7 +51,7 @@ class Server:
         self.announce(door.notice)
 
     def run(self) -> None:
-        """Serve until `stop`. Raises `LinkError` if the board fails; hosts may do what they like."""
+        """Serve until `stop`. Raises `LinkError` if the board fails, whatever hosts do."""
         while not self._stopped:
             self._turn()
 

@@ -126,15 +126,18 @@ class Twin:
         if len(body) < ACCESS.size:
             return Status.BAD_LENGTH, b""
         space, address, count = ACCESS.unpack(body).values()
-        if space not in set(Space) or count < 1 or address + count > self.layout.words(Space(space)):
+        if space not in set(Space):
             return Status.BAD_ADDRESS, b""
-        size = count * self.layout.word_bytes(Space(space))
+        space = Space(space)
+        if count < 1 or address + count > self.layout.words(space):
+            return Status.BAD_ADDRESS, b""
+        size = count * self.layout.word_bytes(space)
         carried = size if opcode == Opcode.WRITE else 0
         if size > self.layout.reply_body or len(body) != ACCESS.size + carried:
             return Status.BAD_LENGTH, b""
         if opcode == Opcode.READ:
-            return Status.OK, self.memory.read(Space(space), address, count)
-        self.memory.write(Space(space), address, body[ACCESS.size :])
+            return Status.OK, self.memory.read(space, address, count)
+        self.memory.write(space, address, body[ACCESS.size :])
         return Status.OK, b""
 
     def _sample(self, opcode: int, body: bytes) -> tuple[Status, bytes]:
@@ -192,7 +195,7 @@ class TwinTransport(Transport):
     def read(self, timeout: float) -> bytes:
         self._check_open()
         if not self._arrived:
-            time.sleep(max(0.0, timeout))  # nothing can come: the twin answers while it is written to
+            time.sleep(max(0.0, timeout))  # nothing can come: the twin answers at once
         data, self._arrived = self._arrived, b""
         return data
 

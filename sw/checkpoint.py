@@ -144,7 +144,7 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
         raise DataError(f"{path} does not exist") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from error
-    except Exception as error:  # a damaged archive raises almost anything
+    except Exception as error:  # noqa: BLE001 - a damaged archive raises almost anything
         raise DataError(
             f"{path} is damaged or no .npz of plain arrays ({type(error).__name__}: {error})"
         ) from None

@@ -113,7 +113,8 @@ class RelaxonClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rng = check_random_state(self.random_state)
         self._begin(x, np.unique(given), rng)
         bits, labels = self.coder_.encode(x), np.searchsorted(self.classes_, given)
-        orders = (rng.permutation(len(x)) if self.shuffle else slice(None) for _ in range(self.epochs))
+        order = np.arange(len(x))
+        orders = (rng.permutation(order) if self.shuffle else order for _ in range(self.epochs))
         self._train((bits[order], labels[order]) for order in orders)
         return self
 

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relaxon.greys import Coding, Projection, Signs, Thermometer, centre_of
 from relaxon.errors import DataError
+from relaxon.greys import Coding, Projection, Signs, Thermometer, centre_of
 from relaxon.idx import read_idx
 
 Labels = npt.NDArray[np.uint8]
@@ -100,7 +100,9 @@ class _Source:
     coding: Coding
 
 
-def load(source: str, *, entangle: int | None = None, seed: int = 0) -> Dataset:
+def load(
+    source: str, *, entangle: int | None = None, seed: int = 0, coding: Coding | None = None
+) -> Dataset:
     """Load a dataset (this module's table has the sources).
 
     Parameters
@@ -111,6 +113,8 @@ def load(source: str, *, entangle: int | None = None, seed: int = 0) -> Dataset:
         Project to so many bits instead of the source's own code.
     seed
         Decides the projection and what is held out.
+    coding
+        Code the samples like this, such as a trained machine's own inputs, whatever the source.
 
     Raises
     ------
@@ -124,7 +128,8 @@ def load(source: str, *, entangle: int | None = None, seed: int = 0) -> Dataset:
         (x, y), (x_test, y_test) = (x[~test], y[~test]), (x[test], y[test])
     else:
         x_test, y_test = s.test
-    coding = s.coding if entangle is None else Projection(entangle, seed, centre_of(x))
+    if coding is None:
+        coding = s.coding if entangle is None else Projection(entangle, seed, centre_of(x))
     labels, code = np.unique(y, return_inverse=True)
     if not 2 <= len(labels) <= MAX_CLASSES:
         raise DataError(f"{source} must have 2 to {MAX_CLASSES} classes, not {len(labels)}")

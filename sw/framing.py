@@ -91,7 +91,8 @@ class Deframer:
             self.oversized += 1
             return None
         message, crc = payload[:-CRC_BYTES], payload[-CRC_BYTES:]
-        if len(payload) < FRAME_OVERHEAD or zlib.crc32(message).to_bytes(CRC_BYTES, "little") != crc:
+        right = zlib.crc32(message).to_bytes(CRC_BYTES, "little")
+        if len(payload) < FRAME_OVERHEAD or crc != right:
             self.bad_frames += 1
             return None
         return message

@@ -81,6 +81,16 @@ class Layout:
         """Slot of neuron (m, i); shape (M, H)."""
         return self.group * self.config.lanes + self.lane
 
+    def block_of_lane(self, lane: int) -> tuple[int, int]:
+        """Which module of its group a lane belongs to, and its place among that module's lanes.
+
+        Lanes left over count on in the last block.
+        """
+        if self.modules_per_group == 1:
+            return 0, lane
+        block = min(lane // self.config.neurons, self.modules_per_group - 1)
+        return block, lane - block * self.config.neurons
+
     def padding(self) -> tuple[int, int]:
         """Lane masks (bit p = lane p holds a neuron) of an ordinary group and of a tail group.
 

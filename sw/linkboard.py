@@ -174,7 +174,9 @@ class LinkBoard(Board):
             try:
                 self._check(name, array)
             except DataError as error:
-                raise LinkError(f"read from {self.url}: {error}; load the couplings again") from None
+                raise LinkError(
+                    f"read from {self.url}: {error}; load the couplings again"
+                ) from None
         return array
 
     def write(self, name: str, array: npt.ArrayLike) -> None:
@@ -252,8 +254,9 @@ class LinkBoard(Board):
                 raise DataError(f"state must hold -1 and +1 in the shape {shape(name)}")
             return values
         others = {other: np.zeros(shape(other), np.int8) for other in Couplings.NAMES}
-        checked: np.ndarray = getattr(Couplings(**{**others, name: values}).check(self.config), name)
-        return checked
+        checked = Couplings(**{**others, name: values}).check(self.config)
+        array_checked: np.ndarray = getattr(checked, name)
+        return array_checked
 
     def _own_config(self) -> Config:
         """The board's configuration with the registers it has now."""

@@ -69,7 +69,7 @@ class Statistics:
 
 
 class _Sent:
-    """A frame under way: `wire` is what was sent, `size` its payload in bytes, `reply` a message."""
+    """A frame under way: `wire` is what was sent, `size` its payload's bytes, `reply` a message."""
 
     __slots__ = ("hurried", "opcode", "reply", "sequence", "size", "wire")
 
@@ -287,7 +287,7 @@ class Session:
     def _check_place(self, identity: Identity) -> None:
         """Raise unless this is the board of before, at a place where this session can be."""
         if replace(identity, nonce=0, expected=0) != replace(self.identity, nonce=0, expected=0):
-            raise IdentityError("another board has taken the place of the one opened: open it again")
+            raise IdentityError("another board has taken the place of this one: open it again")
         if not self._possible(identity.expected):
             raise LinkError(
                 f"the board lost its place: it expects sequence number {identity.expected}, which "

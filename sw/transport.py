@@ -187,7 +187,8 @@ def open_transport(url: str, config: Config | None = None, *, timeout: float = 5
         port, at, baud = rest.rpartition("@")
         if not at:
             return SerialTransport(rest, timeout=timeout)
-        return SerialTransport(port, _number(url, "baud rate", baud, 4_000_000_000), timeout=timeout)
+        rate = _number(url, "baud rate", baud, 4_000_000_000)
+        return SerialTransport(port, rate, timeout=timeout)
     if kind == "tcp" and rest:
         host, colon, port = rest.rpartition(":")
         if not colon or rest.endswith("]"):  # no port; [::1] is a bare IPv6 address

@@ -24,6 +24,7 @@ class Recorded:
     """
 
     name: str
+    folder: Path
     config: Config
     before: Couplings
     after: Couplings
@@ -41,6 +42,7 @@ class Recorded:
         config = Config.from_dicts(json.loads(str(d["config"])), json.loads(str(d["registers"])))
         return cls(
             name=path.stem,
+            folder=path.parent,
             config=config,
             before=Couplings(d["recurrent"], d["input"], d["feedback"], d["readout"]),
             after=Couplings(

@@ -1,4 +1,4 @@
-"""What is saved comes back identical; what is damaged or does not fit is refused with the reason."""
+"""What is saved comes back identical; what is damaged or does not fit is refused."""
 
 from __future__ import annotations
 
@@ -127,7 +127,8 @@ def test_every_cut_and_many_changed_bytes_are_refused_or_harmless(path: Path):
         with pytest.raises(DataError):
             load(path)
     for at in rng.integers(0, len(whole), 400).tolist():
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << int(rng.integers(8))]) + whole[at + 1 :])
+        changed = bytes([whole[at] ^ 1 << int(rng.integers(8))])
+        path.write_bytes(whole[:at] + changed + whole[at + 1 :])
         try:
             loaded = load(path)
         except DataError:
@@ -173,7 +174,7 @@ def text(value: object) -> np.ndarray:
         ({"config": text({"neurons": "many"})}, "neurons must be an integer"),
         ({"config": text({"neurons": 9})}, "recurrent must have shape"),
         ({"registers": text({"margin": 1})}, "registers are incomplete"),
-        ({"registers": text({"margin": 2**40})}, "registers are incomplete|register margin must be"),
+        ({"registers": text({"margin": 2**40})}, "registers are incomplete"),
         ({"feedback": np.zeros((3, 8, 3))}, "feedback must hold integers"),
         ({"feedback": np.zeros((3, 8, 4), int)}, "feedback must have shape"),
         ({"readout": np.full((3, 3, 8), 10**6)}, "readout must lie in"),

@@ -38,7 +38,8 @@ def iris() -> tuple[np.ndarray, np.ndarray]:
 
 
 def small(**changes) -> RelaxonClassifier:
-    return RelaxonClassifier(**{"modules": 3, "neurons": 8, "epochs": 3, "random_state": 7} | changes)
+    parameters = {"modules": 3, "neurons": 8, "epochs": 3, "random_state": 7}
+    return RelaxonClassifier(**parameters | changes)
 
 
 def test_it_learns_iris_and_digits():

@@ -12,8 +12,14 @@ import pytest
 
 from relaxon.data import Dataset, held_out, load, load_unlabelled
 from relaxon.errors import DataError
-from relaxon.greys import Projection, Thermometer, centre_of, coding_from_dict, coding_to_dict
-from relaxon.greys import entangle
+from relaxon.greys import (
+    Projection,
+    Thermometer,
+    centre_of,
+    coding_from_dict,
+    coding_to_dict,
+    entangle,
+)
 from relaxon.idx import read_idx
 
 

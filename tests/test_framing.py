@@ -88,7 +88,10 @@ def test_the_shortest_and_the_longest_frame_pass_and_a_longer_one_is_oversized()
 
 
 @settings(max_examples=300)
-@given(st.binary(min_size=1, max_size=600).map(lambda b: b.replace(b"\0", b"\1")), st.integers(6, 300))
+@given(
+    st.binary(min_size=1, max_size=600).map(lambda b: b.replace(b"\0", b"\1")),
+    st.integers(6, 300),
+)
 def test_oversized_means_more_bytes_than_the_limit_even_if_broken(encoded: bytes, limit: int):
     """Against a decoder that works byte by byte, as the gateware's does."""
     length, left, zero = 0, 0, False

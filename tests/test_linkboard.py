@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import numpy as np
@@ -226,10 +227,10 @@ def test_every_call_gives_up_in_time():
 
 def test_ctrl_c_in_training_leaves_the_board_readable(board: LinkBoard):
     x, y = random_samples(CONFIG, 400, seed=3)
+    left = itertools.count(100, -1)
 
-    def strike(direction, frame, left=[100]):
-        left[0] -= 1
-        if left[0] == 0:
+    def strike(direction, frame):
+        if next(left) == 0:
             raise KeyboardInterrupt
         return frame
 

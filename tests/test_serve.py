@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pytest
@@ -24,8 +25,9 @@ from relaxon.sim.doors import MOST_UNSENT, PtyDoor, TcpDoor
 from relaxon.sim.modelboard import ModelBoard
 from relaxon.sim.serve import serve_tcp
 from relaxon.sim.server import Server
+from relaxon.sim.simulated import SimulatedTransport
 from relaxon.sim.twin import Twin, TwinTransport
-from relaxon.transport import SerialTransport, TcpTransport
+from relaxon.transport import Transport, open_transport
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals need Linux or macOS")
 CONFIG = Config(modules=2, neurons=5, inputs=9, classes=3, lanes=4)
@@ -40,19 +42,18 @@ class Idle(TwinTransport):
 
 
 class Served:
-    """A twin behind both doors, in a thread."""
+    """A board, by default a twin, behind both doors, in a thread."""
 
-    def __init__(self, config: Config = CONFIG, transport=Idle):
+    def __init__(self, board: Transport | None = None):
         self.said: list[str] = []
-        self.twin = Twin(config)
-        self.server = Server(transport(self.twin), self.said.append)
+        self.server = Server(board or Idle(Twin(CONFIG)), self.said.append)
         self.tcp, self.pty = TcpDoor("127.0.0.1", 0), PtyDoor()
         self.server.add(self.tcp)
         self.server.add(self.pty)
         self.thread = threading.Thread(target=self.server.run)
         self.urls = [f"tcp:127.0.0.1:{self.tcp.port}", f"serial:{self.pty.device}"]
 
-    def __enter__(self) -> Served:
+    def __enter__(self) -> Self:
         self.thread.start()
         return self
 
@@ -73,10 +74,28 @@ def served():
 @pytest.mark.parametrize("door", [0, 1], ids=["tcp", "pty"])
 @pytest.mark.parametrize("transport", [Idle, TwinTransport])
 def test_a_recorded_run_through_either_door(tiny: Recorded, door: int, transport):
-    with Served(tiny.config, transport) as served, Board.open(served.urls[door], tiny.config) as board:
+    with (
+        Served(transport(Twin(tiny.config))) as served,
+        Board.open(served.urls[door], tiny.config) as board,
+    ):
         board.load(tiny.before)
         assert (board.train(tiny.x, tiny.y).prediction == tiny.prediction).all()
         assert board.couplings().differences(tiny.after) == NONE
+
+
+def test_the_simulated_board_through_both_doors():
+    config = Config(modules=3, neurons=5, inputs=11, classes=4, lanes=8)
+    model = ModelBoard(config)
+    model.load(random_couplings(config, seed=1))
+    x, y = random_samples(config, 400, seed=2)
+    with Served(SimulatedTransport(config)) as served:
+        with Board.open(served.urls[0], config) as board:
+            board.load(model.couplings())
+        for url, part in zip(served.urls, (slice(0, 200), slice(200, 400)), strict=True):
+            with Board.open(url) as board:
+                board.train(x[part], y[part])
+                model.train(x[part], y[part])
+                assert board.couplings().differences(model.couplings()) == NONE
 
 
 def test_the_board_keeps_its_state_between_hosts_and_doors(served: Served):
@@ -135,7 +154,8 @@ def test_a_host_that_leaves_in_the_middle_does_no_harm(served: Served):
 
 def test_garbage_and_a_host_that_does_not_read_do_no_harm(served: Served):
     rng = np.random.default_rng(0)
-    for transport in (TcpTransport("127.0.0.1", served.tcp.port), SerialTransport(served.pty.device)):
+    for url in served.urls:
+        transport = open_transport(url)
         for _ in range(20):
             transport.write(rng.bytes(1000))
         transport.close()
@@ -186,7 +206,8 @@ PROGRAM = textwrap.dedent("""
     from relaxon.sim.twin import Twin, TwinTransport
 
     config = Config(modules=2, neurons=5, inputs=9, classes=3, lanes=4)
-    serve(config, tcp=("127.0.0.1", 0), link=Path("board"), board=lambda: TwinTransport(Twin(config)),
+    serve(config, tcp=("127.0.0.1", 0), link=Path("board"),
+          board=lambda: TwinTransport(Twin(config)),
           announce=lambda line: print(line, flush=True))
 """)
 
@@ -211,6 +232,7 @@ def test_both_doors_in_a_program_and_a_clean_end(tmp_path: Path, ending: signal.
         assert program.wait(5) == 0 and time.monotonic() - began < 3
         with pytest.raises(LinkError, match="is gone"):
             board.counters()
+        board.close()
         assert not (tmp_path / "board").is_symlink()
     finally:
         program.kill()

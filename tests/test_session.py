@@ -18,7 +18,15 @@ from relaxon.framing import encode
 from relaxon.layout import Layout
 from relaxon.linkboard import LinkBoard
 from relaxon.protocol import (
-    ACCESS, CRC_BYTES, FRAME_OVERHEAD, HEADER_BYTES, IDENTITY, WINDOW, Opcode, Space, Status,
+    ACCESS,
+    CRC_BYTES,
+    FRAME_OVERHEAD,
+    HEADER_BYTES,
+    IDENTITY,
+    WINDOW,
+    Opcode,
+    Space,
+    Status,
 )
 from relaxon.session import Identity, Session
 from relaxon.sim.model import Model
@@ -191,7 +199,7 @@ def test_silence_in_the_middle_is_told_in_time_with_what_was_outstanding():
     session = Session(transport, timeout=0.3)
     transport.mute = True
     began = time.monotonic()
-    with pytest.raises(LinkError, match="3 commands outstanding, the oldest READ with sequence number 0"):
+    with pytest.raises(LinkError, match="3 commands outstanding, the oldest READ .* number 0"):
         list(session.run([read_command(Space.STATE, 0, 1)] * 3))
     assert 0.3 <= time.monotonic() - began < 1
     assert session.statistics.retransmissions >= 3
@@ -202,7 +210,7 @@ def test_silence_in_the_middle_is_told_in_time_with_what_was_outstanding():
 def test_a_refused_command_is_told_and_the_session_goes_on():
     session = Session(TwinTransport(Twin(CONFIG)))
     good = read_command(Space.STATE, 0, 1)
-    with pytest.raises(CommandError, match=r"refused opcode 0x63: BAD_OPCODE \(the opcode is unknown"):
+    with pytest.raises(CommandError, match=r"refused opcode 0x63: BAD_OPCODE \(the opcode"):
         list(session.run([good, b"\x63", good]))
     with pytest.raises(CommandError, match="refused READ: BAD_ADDRESS"):
         session.call(read_command(Space.STATE, 9, 1))
@@ -361,7 +369,8 @@ def test_ctrl_c_in_the_middle_of_a_write_leaves_half_a_frame_and_no_harm():
         board.train(x, y)
     counters = board.counters()
     assert 0 < counters["samples"] < n and counters["bad_frames"] == 1
-    assert not any(board.couplings().differences(trained_couplings(n)[counters["samples"]]).values())
+    wanted = trained_couplings(n)[counters["samples"]]
+    assert not any(board.couplings().differences(wanted).values())
 
 
 def test_a_slow_board_is_asked_again_but_not_for_ever():

@@ -14,7 +14,11 @@ import serial
 from relaxon import Config
 from relaxon.errors import ConfigError, LinkError
 from relaxon.transport import (
-    DEFAULT_BAUD, DEFAULT_TCP_PORT, SerialTransport, TcpTransport, open_transport,
+    DEFAULT_BAUD,
+    DEFAULT_TCP_PORT,
+    SerialTransport,
+    TcpTransport,
+    open_transport,
 )
 
 posix = pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals need Linux or macOS")
@@ -51,7 +55,7 @@ def test_tcp_carries_bytes_both_ways_and_gives_up_in_time(listener):
     peer.sendall(b"pong")
     assert transport.read(1) == b"pong"
     peer.close()
-    with pytest.raises(LinkError, match=r"is gone \(closed by the other end\): is `relaxon serve` still"):
+    with pytest.raises(LinkError, match=r"gone \(closed by the other end\): is `relaxon serve`"):
         transport.read(1)
     transport.close()
     transport.close()
@@ -74,12 +78,13 @@ def test_tcp_disconnected_before_a_word_hints_at_another_client(listener):
     listener.accept()[0].close()
     with pytest.raises(LinkError, match="another client"):
         transport.read(1)
+    transport.close()
 
 
 def test_tcp_nobody_listens():
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    with pytest.raises(LinkError, match=rf"nothing listens on tcp:127.0.0.1:{port}: is `relaxon serve`"):
+    with pytest.raises(LinkError, match=rf"nothing listens on tcp:127.0.0.1:{port}: is"):
         TcpTransport("127.0.0.1", port)
 
 
@@ -156,7 +161,7 @@ def test_serial_no_such_port():
     [
         (serial.SerialException(errno.EACCES, "could not open port"), "usermod -aG dialout"),
         (serial.SerialException("could not open port 'COM9': PermissionError(13)"), "is it in use"),
-        (serial.SerialException("could not open port 'COM9': FileNotFoundError(2)"), "no serial port"),
+        (serial.SerialException("port 'COM9': FileNotFoundError(2)"), "no serial port"),
         (serial.SerialException(errno.EIO, "broken"), "cannot be opened: .*broken"),
         (ValueError("Invalid baud rate: 17"), "cannot run at 17 baud"),
     ],

@@ -14,7 +14,17 @@ from relaxon import Config
 from relaxon.framing import encode
 from relaxon.layout import Layout
 from relaxon.protocol import (
-    ACCESS, COUNTERS, EXPECTED, HELLO, IDENTITY, OUTCOME, REGISTERS, SLOTS, VERSION, Opcode, Space,
+    ACCESS,
+    COUNTERS,
+    EXPECTED,
+    HELLO,
+    IDENTITY,
+    OUTCOME,
+    REGISTERS,
+    SLOTS,
+    VERSION,
+    Opcode,
+    Space,
     Status,
 )
 from relaxon.sim.twin import Twin
@@ -171,7 +181,8 @@ def test_words_keep_padding_through_learning_and_cut_elements(config: Config):
     kind, bits = ("<i1", 8) if layout.element_bytes == 1 else ("<i2", 11)
     for word, kept in zip(words, before, strict=True):
         wide = np.frombuffer(word, kind).astype(int)
-        assert (np.frombuffer(kept, kind) == (wide + 2 ** (bits - 1)) % 2**bits - 2 ** (bits - 1)).all()
+        cut = (wide + 2 ** (bits - 1)) % 2**bits - 2 ** (bits - 1)
+        assert (np.frombuffer(kept, kind) == cut).all()
     for k in range(20):
         host.ask(Opcode.TRAIN, bytes([k % 3]) + rng.bytes(2))
     after = [host.read(Space.WEIGHTS, a)[1] for a in range(len(words))]

@@ -1,0 +1,403 @@
+"""The command line: ``relaxon train``, ``predict``, ``info``, ``serve``, ``verify``, ``doctor``.
+
+Results go to standard output, progress and errors to standard error. An expected error
+(`RelaxonError`) ends with its own exit code, 2 to 7; 1 says that a comparison failed, 130 is Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+import typer.core
+
+from relaxon import __version__, checkpoint, doctor, report, verify
+from relaxon.board import Board
+from relaxon.config import PRESETS, Config
+from relaxon.couplings import Couplings
+from relaxon.data import Dataset, load, load_unlabelled
+from relaxon.errors import ConfigError, DataError, RelaxonError
+from relaxon.greys import Coding, coding_from_dict, coding_to_dict
+from relaxon.training import Plan, Run, baseline_accuracy, metrics
+from relaxon.training import train as run_training
+
+DIFFERENT = 1
+INTERRUPTED = 130
+VERDICTS = {
+    None: None, False: "[bold red]NOT EQUAL after the same samples[/]",
+    True: "EQUAL, bit for bit: couplings, predictions, counters",
+}  # fmt: skip
+
+
+class Group(typer.core.TyperGroup):
+    """Turns expected errors of any command into a message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except RelaxonError as error:
+            report.err.print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            report.err.print("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=Group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Train and run machines that learn without backpropagation.",
+)  # fmt: skip
+
+PresetName = enum.Enum("PresetName", {name: name for name in PRESETS}, type=str)  # type: ignore[misc]
+
+PresetOption = Annotated[
+    PresetName, typer.Option(help="Registers: one module (paper) or many small gated ones.")
+]
+BoardOption = Annotated[
+    str, typer.Option(help="model, sim, serial:PORT[@BAUD] or tcp:HOST:PORT.", metavar="URL")
+]
+DataOption = Annotated[
+    str, typer.Option(help="digits, mnist:DIR, fashion:DIR or FILE.npz.", metavar="SOURCE")
+]
+EntangleOption = Annotated[
+    int | None, typer.Option(help="Project the samples to N bits.", metavar="N", min=1)
+]
+ModulesOption = Annotated[int | None, typer.Option(help="Modules; the preset's by default.")]
+NeuronsOption = Annotated[int | None, typer.Option(help="Neurons per module.")]
+LanesOption = Annotated[int | None, typer.Option(help="Neurons computed per clock cycle.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures there, too.")]
+CheckpointArgument = Annotated[Path, typer.Argument(help="A checkpoint, such as couplings.npz.")]
+
+
+@app.command()
+def train(
+    preset: PresetOption = PresetName.modules,  # type: ignore[attr-defined]
+    board: BoardOption = "model",
+    data: DataOption = "digits",
+    entangle: EntangleOption = None,
+    modules: ModulesOption = None,
+    neurons: NeuronsOption = None,
+    lanes: LanesOption = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training set.", min=1)] = 10,
+    samples: Annotated[
+        int | None, typer.Option(help="Train on so many of the training samples only.", min=1)
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Couplings, order, projection and what is held out.", min=0)
+    ] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Where results go; runs/… by default.", metavar="DIR")
+    ] = None,
+    json_file: JsonOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Repeat it on the model and compare everything.")
+    ] = False,
+    clock: Annotated[float, typer.Option(help="MHz, for the samples/s figure.", min=0.001)] = 50.0,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="Fit logistic regression on the same bits, too.")
+    ] = False,
+) -> None:
+    """Train a machine on a dataset and test it.
+
+    Writes couplings.npz, metrics.json, accuracy.png and couplings.png. Ctrl-C ends early and still
+    writes them.
+    """
+    dataset = load(data, entangle=entangle, seed=seed)
+    if samples is not None:
+        dataset = dataset.subset(samples, seed)
+    config = _machine(preset.value, dataset.inputs, dataset.classes, modules, neurons, lanes)
+    plan = Plan(epochs, seed, test_epochs=board == "model")
+    start = Couplings.fresh(config, seed, preset.value)
+    total = epochs * len(dataset.x_train)
+
+    with report.err.status(f"opening board {board}"):
+        opened = Board.open(board, config)
+    with opened:
+        opened.load(start)
+        with report.training_progress("training", total) as observe:
+            run = run_training(opened, dataset, plan, observe)
+        learned = opened.couplings()
+    figures = metrics(run, clock) | {
+        "train_samples": len(dataset.x_train),
+        "test_samples": len(dataset.x_test),
+        "epochs": epochs,
+        "equal_to_model": None,
+        "baseline_accuracy": baseline_accuracy(dataset) if baseline else None,
+        "preset": preset.value, "board": board, "data": data, "entangle": entangle, "seed": seed,
+        "config": config.structure(), "registers": config.registers.as_dict(),
+    }  # fmt: skip
+    folder = out if out is not None else Path("runs") / _run_name(dataset, config, board, seed)
+    _write_run(folder, dataset, config, start, learned, run, figures)
+    if check and not run.interrupted:
+        with report.training_progress("on the model", total, lines=False) as observe:
+            findings = verify.against_model(config, start, dataset, plan, run, learned, observe)
+        figures["equal_to_model"] = all(f.agrees for f in findings)
+        figures["differences"] = {f.what: f.differ for f in findings if not f.agrees}
+        report.out.print("compared with the reference model after the same samples:")
+        report.show_findings(findings)
+    for path in (folder / "metrics.json", json_file):
+        if path is not None:
+            report.write_json(path, figures)
+    _show_run(dataset, config, figures, folder)
+    if figures["equal_to_model"] is False:
+        raise typer.Exit(DIFFERENT)
+    if run.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def predict(
+    file: CheckpointArgument,
+    board: BoardOption = "model",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="As for train (its test set), or an .npz of x; by default as trained.",
+            metavar="SOURCE",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write index,predicted,label lines.")] = None,
+    json_file: JsonOption = None,
+) -> None:
+    """Predict with a trained machine; tells the accuracy where labels are known."""
+    machine = checkpoint.load(file)
+    x, truth, labels = _samples_for(machine, file, data)
+    config = machine.config
+    with Board.open(board, config) as opened:
+        opened.load(machine.couplings)
+        with report.progress("predicting", len(x)) as advance:
+            outcomes = opened.infer(x, progress=advance)
+    predicted = labels[outcomes.prediction]
+    known = [""] * len(x) if truth is None else truth.tolist()
+    if out is not None:
+        lines = [f"{i},{p},{t}" for i, (p, t) in enumerate(zip(predicted, known, strict=True))]
+        try:
+            out.write_text("\n".join(["index,predicted,label", *lines]) + "\n")
+        except OSError as error:
+            raise DataError(f"{out} cannot be written: {error.strerror}") from None
+    elif truth is None:
+        for label in predicted.tolist():
+            report.out.print(label)
+    accuracy = None
+    if truth is not None and len(x):
+        accuracy = float((predicted.astype(str) == truth.astype(str)).mean())
+        report.out.print(f"accuracy {accuracy:.4f} on {len(x):,} samples")
+    if json_file is not None:
+        report.write_json(json_file, {"samples": len(x), "accuracy": accuracy, "board": board})
+
+
+@app.command()
+def info(
+    file: Annotated[Path | None, typer.Argument(help="A checkpoint or golden file.")] = None,
+    board: Annotated[
+        str | None, typer.Option(help="Ask this board instead.", metavar="URL")
+    ] = None,
+) -> None:
+    """Show what a checkpoint or a board is: sizes, widths, registers, couplings or counters."""
+    if (file is None) == (board is None):
+        raise ConfigError("give info either a FILE or --board URL")
+    if file is not None:
+        machine = checkpoint.load(file)
+        _show_config(str(file), machine.config)
+        report.show_figures(
+            "couplings",
+            [(n, _describe(getattr(machine.couplings, n))) for n in Couplings.NAMES],
+        )
+        values = [(n, v) for n, v in machine.extra.items() if not isinstance(v, dict | list)]
+        values += [(n, f"{a.dtype}{list(a.shape)}") for n, a in machine.arrays.items()]
+        if values:
+            report.show_figures("beside them", values)
+    elif board is not None:
+        with Board.open(board) as opened:
+            _show_config(board, opened.config)
+            report.show_figures("counters", list(opened.counters().items()))
+
+
+@app.command()
+def serve(
+    preset: PresetOption = PresetName.modules,  # type: ignore[attr-defined]
+    inputs: Annotated[int, typer.Option(help="Inputs of the machine.")] = 128,
+    classes: Annotated[int, typer.Option(help="Classes of the machine.")] = 10,
+    modules: ModulesOption = None,
+    neurons: NeuronsOption = None,
+    lanes: LanesOption = None,
+    like: Annotated[
+        Path | None, typer.Option(help="Take the machine of this checkpoint instead.")
+    ] = None,
+    tcp: Annotated[str | None, typer.Option(help="Listen there.", metavar="[HOST:]PORT")] = None,
+    pty: Annotated[bool, typer.Option("--pty", help="Open a pseudo-terminal.")] = False,
+    link: Annotated[Path | None, typer.Option(help="… and make a symbolic link to it.")] = None,
+) -> None:
+    """Offer the simulated board on a pseudo-terminal (the default) or on TCP, until Ctrl-C."""
+    from relaxon.sim.serve import serve as serve_board
+
+    if like is not None:
+        config = checkpoint.load(like).config
+    else:
+        config = _machine(preset.value, inputs, classes, modules, neurons, lanes)
+    address = None if tcp is None else _address(tcp)
+    wanted = pty or link is not None or address is None
+    serve_board(config, tcp=address, pty=wanted, link=link, announce=report.out.print)
+
+
+@app.command(name="verify")
+def verify_command(
+    file: Annotated[Path, typer.Argument(help="A recorded run, such as a golden file.")],
+    board: BoardOption = "model",
+    lanes: LanesOption = None,
+) -> None:
+    """Replay a recorded run on a board; exit 0 only if every weight, state and prediction agrees."""
+    recorded = verify.load_run(file)
+    config = recorded.config if lanes is None else recorded.config.replace(lanes=lanes)
+    total = len(recorded.arrays["x"]) + len(recorded.arrays.get("prediction_after", ()))
+    with Board.open(board, config) as opened, report.progress("replaying", total) as advance:
+        findings = verify.replay(opened, recorded, advance)
+    report.out.print(f"{file} on board {board}:")
+    if not report.show_findings(findings):
+        report.out.print("[bold red]DOES NOT AGREE[/]")
+        raise typer.Exit(DIFFERENT)
+    report.out.print("AGREES in everything recorded")
+
+
+@app.command(name="doctor")
+def doctor_command() -> None:
+    """Say what is installed, what is missing, and how to get it."""
+    checks = list(doctor.examine())
+    for check in checks:
+        mark = (
+            "[green]ok[/]  " if check.found else "[bold red]MISSING[/]" if check.needed else "-   "
+        )
+        detail = check.found or f"for {check.purpose}; {check.advice}"
+        report.out.print(f"{mark} {check.name}: {_escape(detail)}", soft_wrap=True)
+    if not doctor.healthy(checks):
+        raise typer.Exit(DIFFERENT)
+    report.out.print("everything needed is there")
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        report.out.print(f"relaxon {__version__}")
+        raise typer.Exit
+
+
+# ---- helpers ------------------------------------------------------------------------------------
+
+
+def _machine(
+    preset: str, inputs: int, classes: int,
+    modules: int | None, neurons: int | None, lanes: int | None,
+) -> Config:  # fmt: skip
+    """The preset's configuration for these sizes; None leaves a size to the preset."""
+    chosen = {"modules": modules, "neurons": neurons, "lanes": lanes}
+    sizes = {name: size for name, size in chosen.items() if size is not None}
+    return Config.preset(preset, inputs=inputs, classes=classes, **sizes)
+
+
+def _run_name(data: Dataset, config: Config, board: str, seed: int) -> str:
+    kind = board.partition(":")[0]
+    return f"{data.name}-n{data.inputs}-{config.modules}x{config.neurons}-{kind}-seed{seed}"
+
+
+def _write_run(
+    folder: Path, data: Dataset, config: Config, start: Couplings, learned: Couplings, run: Run,
+    figures: dict[str, Any],
+) -> None:  # fmt: skip
+    from relaxon.plots import plot_accuracy, plot_couplings
+
+    report.make_folder(folder)
+    extra = {name: figures[name] for name in ("preset", "data", "entangle", "seed", "epochs")}
+    checkpoint.save(
+        folder / "couplings.npz", config, learned,
+        **extra, labels=list(data.labels), coding=coding_to_dict(data.coding),
+        samples_trained=run.samples, test_accuracy=figures["test_accuracy"],
+    )  # fmt: skip
+    title = f"{data.name}, N = {data.inputs}, {config.modules} × {config.neurons} neurons"
+    plot_accuracy(run, folder / "accuracy.png", title, figures["baseline_accuracy"])
+    plot_couplings(config, start, learned, folder / "couplings.png")
+
+
+def _show_run(data: Dataset, config: Config, figures: dict[str, Any], folder: Path) -> None:
+    f = figures
+    bits, bound = f["field_bits_used"], f["largest_field_bound"]
+    cycles = f["cycles_per_sample"]
+    accuracy = f["test_accuracy"]
+    baseline = f["baseline_accuracy"]
+    report.show_figures(
+        f"{data.name}: {config.modules} × {config.neurons} neurons, {data.inputs} inputs, "
+        f"{config.lanes} lanes, board {f['board']}, seed {f['seed']}",
+        [
+            ("test accuracy", accuracy and f"{accuracy:.4f} ({f['test_samples']:,} samples)"),
+            ("logistic regression", baseline and f"{baseline:.4f} on the same bits"),
+            ("samples trained", f"{f['samples_trained']:,}"),
+            ("cycles per training sample", cycles and f"{cycles:,.0f} (second half of the run)"),
+            ("cycles per inference", f["cycles_per_inference"]),
+            (
+                f"samples/s at {f['clock_mhz']:g} MHz",
+                cycles and f"{f['samples_per_second']:,.0f} in training",
+            ),
+            ("samples/s measured here", f["wall_samples_per_second"]),
+            ("largest |field|", f"at most {bound:,}: {bits} of {config.field_bits} bits used"),
+            ("saturated updates", f"{f['saturations']:,} (J, W), {f['readout_saturations']:,} (O)"),
+            ("reference model", VERDICTS[f["equal_to_model"]]),
+            ("written to", f"{folder}/ (couplings.npz, metrics.json, two plots)"),
+        ],
+    )
+
+
+def _samples_for(
+    machine: checkpoint.Checkpoint, file: Path, data: str | None
+) -> tuple[Any, Any, Any]:
+    """Inputs, their labels (None where unknown), and the labels of the machine's classes."""
+    extra = machine.extra
+    labels = np.array(extra.get("labels", range(machine.config.classes)))
+    source = data or extra.get("data")
+    if source is None:
+        raise DataError(f"{file} does not say what it was trained on: name the samples with --data")
+    coding: Coding | None = coding_from_dict(extra["coding"]) if "coding" in extra else None
+    if data is not None and data.endswith(".npz") and coding is not None:
+        x, truth = load_unlabelled(data, coding)
+        return x, truth, labels
+    loaded = load(source, seed=extra.get("seed", 0), coding=coding)
+    return loaded.x_test, np.array(loaded.labels)[loaded.y_test], labels
+
+
+def _show_config(title: str, config: Config) -> None:
+    derived = {"score_bits": config.score_bits, "weights": config.total_neurons
+               * (config.neurons - 1 + config.inputs)}  # fmt: skip
+    report.show_figures(title, list((config.structure() | derived).items()))
+    report.show_figures("registers", list(config.registers.as_dict().items()))
+
+
+def _describe(array: Any) -> str:
+    """Shape, range and spread of a coupling array."""
+    shape = " × ".join(map(str, array.shape))
+    return f"{shape}, {array.min()} … {array.max()}, standard deviation {array.std():.1f}"
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Host and port of ``[HOST:]PORT``."""
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"tcp must be [HOST:]PORT with a port up to 65535, not {text!r}")
+    return host or "127.0.0.1", int(port)
+
+
+def _escape(text: str) -> str:
+    """Square brackets are not markup."""
+    return text.replace("[", r"\[")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""Training on any board: epochs, shuffling, and an account of what happened. Nothing is printed."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relaxon.board import Board
+from relaxon.data import Dataset
+from relaxon.errors import ConfigError
+
+SLICE = 500
+"""Samples given to the board at once: the account is written up after each slice."""
+RECENT = 1000
+"""Samples over which the running accuracy is taken."""
+_ORDER = 4
+"""Keeps the random numbers of the order apart from others made from the same seed."""
+
+Labels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train: `epochs` passes, each in an order of its own that `seed` decides.
+
+    `test_epochs`: try the test set after every epoch (cheap on the model), not only after the last.
+    """
+
+    epochs: int
+    seed: int
+    test_epochs: bool = False
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ConfigError(f"epochs must be at least 1, not {self.epochs}")
+
+    def order(self, n: int, epoch: int) -> npt.NDArray[np.int64]:
+        """The order of the n samples in an epoch (counted from 0)."""
+        return np.random.default_rng([_ORDER, self.seed, epoch]).permutation(n)
+
+    def slices(self, n: int) -> Iterator[tuple[int, slice]]:
+        """(epoch, part of its order) of all slices; one ends exactly at half of the run."""
+        half = self.epochs * n // 2
+        for epoch in range(self.epochs):
+            cuts = {*range(0, n, SLICE), n} | ({half - epoch * n} & {*range(n)})
+            edges = sorted(cuts)
+            yield from ((epoch, slice(*pair)) for pair in itertools.pairwise(edges))
+
+
+@dataclass
+class Run:
+    """The account of a run, up to date after every slice.
+
+    Attributes
+    ----------
+    samples
+        Training samples so far, over all epochs.
+    seconds
+        Wall-clock time the board took for them.
+    prediction, right
+        Per training sample, in the order trained: the class predicted, and whether it was right.
+    slices
+        (samples, cycles) of each slice.
+    epoch_ends
+        `samples` after each whole epoch.
+    train_accuracy, test_accuracy
+        Of each whole epoch: accuracy while training in it; after it on the test set, by epoch.
+    test_prediction
+        Of the last look at the test set.
+    cycles_per_inference
+        Mean of the last look at the test set.
+    counters
+        The board's, when the run ended.
+    interrupted
+        Ctrl-C ended it.
+    """
+
+    samples: int = 0
+    seconds: float = 0.0
+    prediction: list[Labels] = field(default_factory=list)
+    right: list[npt.NDArray[np.bool_]] = field(default_factory=list)
+    slices: list[tuple[int, int]] = field(default_factory=list)
+    epoch_ends: list[int] = field(default_factory=list)
+    train_accuracy: list[float] = field(default_factory=list)
+    test_accuracy: dict[int, float] = field(default_factory=dict)
+    test_prediction: Labels = field(default_factory=lambda: np.zeros(0, np.uint8))
+    cycles_per_inference: float | None = None
+    counters: dict[str, int] = field(default_factory=dict)
+    interrupted: bool = False
+
+    @property
+    def running_accuracy(self) -> float | None:
+        """Part of the last `RECENT` training samples that were predicted right."""
+        recent: list[npt.NDArray[np.bool_]] = []
+        for part in reversed(self.right):
+            recent.append(part)
+            if sum(map(len, recent)) >= RECENT:
+                break
+        return float(np.concatenate(recent[::-1])[-RECENT:].mean()) if recent else None
+
+    @property
+    def cycles_per_sample(self) -> float | None:
+        """Mean over the second half of the run: over the slices that begin there."""
+        start, samples, cycles = 0, 0, 0
+        for n, c in self.slices:
+            if 2 * start >= self.samples - 1:
+                samples, cycles = samples + n, cycles + c
+            start += n
+        return cycles / samples if samples else None
+
+    @property
+    def wall_samples_per_second(self) -> float | None:
+        """Training samples per second of wall-clock time, link included."""
+        return self.samples / self.seconds if self.seconds else None
+
+
+Observer = Callable[[Run, int], object]
+"""Called now and then with the run and the number of training samples finished since."""
+
+
+def train(board: Board, data: Dataset, plan: Plan, observe: Observer | None = None) -> Run:
+    """Train a board on a dataset, then test it; its counters are cleared first.
+
+    Ctrl-C (`KeyboardInterrupt`) ends the run early; the board can be read afterwards.
+    """
+    run = Run()
+    board.clear_counters()
+    try:
+        _train(board, data, plan, run, observe)
+    except KeyboardInterrupt:
+        run.interrupted = True
+    run.counters = board.counters()
+    return run
+
+
+def _train(board: Board, data: Dataset, plan: Plan, run: Run, observe: Observer | None) -> None:
+    n = len(data.x_train)
+    cycles = 0
+    order = np.arange(n)
+    for epoch, part in plan.slices(n):
+        if part.start == 0:
+            order = plan.order(n, epoch)
+        which = order[part]
+        started = time.perf_counter()
+        outcomes = board.train(
+            data.x_train[which], data.y_train[which],
+            progress=None if observe is None else lambda done: observe(run, done),
+        )  # fmt: skip
+        run.seconds += time.perf_counter() - started
+        now = board.counters()["cycles"]
+        run.samples += len(which)
+        run.prediction.append(outcomes.prediction)
+        run.right.append(outcomes.prediction == data.y_train[which])
+        run.slices.append((len(which), now - cycles))
+        cycles = now
+        if part.stop == n:
+            seen = np.concatenate(run.right)[-n:]
+            run.epoch_ends.append(run.samples)
+            run.train_accuracy.append(float(seen.mean()))
+            if plan.test_epochs or epoch == plan.epochs - 1:
+                cycles = _test(board, data, run, epoch, cycles)
+            if observe is not None:
+                observe(run, 0)
+
+
+def _test(board: Board, data: Dataset, run: Run, epoch: int, cycles: int) -> int:
+    """Try the test set; returns the cycle counter after it."""
+    n = len(data.x_test)
+    if n == 0:
+        return cycles
+    run.test_prediction = board.infer(data.x_test).prediction
+    run.test_accuracy[epoch] = float((run.test_prediction == data.y_test).mean())
+    now = board.counters()["cycles"]
+    run.cycles_per_inference = (now - cycles) / n
+    return now
+
+
+def baseline_accuracy(data: Dataset) -> float:
+    """Test accuracy of logistic regression on the same bits."""
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(max_iter=1000).fit(data.x_train, data.y_train)
+    return float((fitted.predict(data.x_test) == data.y_test).mean())
+
+
+def metrics(run: Run, clock_mhz: float) -> dict[str, Any]:
+    """The figures of a run, for people and for JSON; None where there is nothing to tell.
+
+    `samples_per_second` is what `cycles_per_sample` makes at the clock; `field_bits_used` the width,
+    sign included, that holds every field seen; no |field| was above `largest_field_bound`.
+    """
+    cycles, envelope = run.cycles_per_sample, run.counters.get("field_envelope", 0)
+    return {
+        "test_accuracy": list(run.test_accuracy.values())[-1] if run.test_accuracy else None,
+        "samples_trained": run.samples,
+        "accuracy_per_epoch": {
+            "train": run.train_accuracy,
+            "test": [run.test_accuracy.get(e) for e in range(len(run.train_accuracy))],
+        },
+        "cycles_per_sample": cycles,
+        "cycles_per_inference": run.cycles_per_inference,
+        "clock_mhz": clock_mhz,
+        "samples_per_second": clock_mhz * 1e6 / cycles if cycles else None,
+        "wall_samples_per_second": run.wall_samples_per_second,
+        "saturations": run.counters.get("saturations"),
+        "readout_saturations": run.counters.get("readout_saturations"),
+        "field_bits_used": 1 + envelope.bit_length(),
+        "largest_field_bound": envelope + 1,
+        "counters": run.counters,
+        "interrupted": run.interrupted,
+    }
