@@ -168,7 +168,7 @@ class LinkBoard(Board):
 
     def read(self, name: str) -> npt.NDArray[np.int16]:
         """One of `relaxon.layout.ARRAYS`. `LinkError` if what is read is out of range."""
-        data = self._read_words(*self._layout.place(_known(name)))
+        data = self.read_words(*self._layout.place(_known(name)))
         array: npt.NDArray[np.int16] = self._layout.unpack(name, data)
         if name != "state":
             try:
@@ -182,12 +182,12 @@ class LinkBoard(Board):
     def write(self, name: str, array: npt.ArrayLike) -> None:
         """Write a coupling array or the state. `DataError` if it does not fit."""
         space, first, _ = self._layout.place(_known(name))
-        self._write_words(space, first, self._layout.pack(name, self._check(name, array)))
+        self.write_words(space, first, self._layout.pack(name, self._check(name, array)))
 
     @property
     def registers(self) -> Registers:
         """The registers, read from the board."""
-        data = self._read_words(Space.REGISTERS, 0, len(REGISTERS))
+        data = self.read_words(Space.REGISTERS, 0, len(REGISTERS))
         values = np.frombuffer(data, "<i4").tolist()
         try:
             return Registers(**{r.name: v for r, v in zip(REGISTERS, values, strict=True)})
@@ -199,7 +199,7 @@ class LinkBoard(Board):
         """Write all registers and read them back. `ConfigError` if the fields cannot hold them."""
         self.config.check_registers(registers)
         values = list(registers.as_dict().values())
-        self._write_words(Space.REGISTERS, 0, np.array(values, "<i4").tobytes())
+        self.write_words(Space.REGISTERS, 0, np.array(values, "<i4").tobytes())
         back = self.registers
         if back != registers:
             wrong = [n for n, v in registers.as_dict().items() if getattr(back, n) != v]
@@ -208,19 +208,20 @@ class LinkBoard(Board):
 
     def counters(self) -> dict[str, int]:
         """Every counter of the machine and of its end of the link."""
-        data = self._read_words(Space.COUNTERS, 0, len(COUNTERS))
+        data = self.read_words(Space.COUNTERS, 0, len(COUNTERS))
         values = np.frombuffer(data, "<u8").tolist()
         return {c.name: v for c, v in zip(COUNTERS, values, strict=True)}
 
     def clear_counters(self) -> None:
         """Set every counter to 0 (those of the link have counted on by the time they are read)."""
-        self._write_words(Space.COUNTERS, 0, bytes(len(COUNTERS) * protocol.COUNTER_BYTES))
+        self.write_words(Space.COUNTERS, 0, bytes(len(COUNTERS) * protocol.COUNTER_BYTES))
 
     def close(self) -> None:
         """Close the link; twice is once."""
         self.session.close()
 
-    def _read_words(self, space: Space, first: int, count: int) -> bytes:
+    def read_words(self, space: Space, first: int, count: int) -> bytes:
+        """Bytes of `count` words from word `first` (`relaxon.layout` says what they hold)."""
         most, size = self._layout.words_per_frame(space), self._layout.word_bytes(space)
         spans = [(at, min(most, first + count - at)) for at in range(first, first + count, most)]
         commands = (
@@ -234,7 +235,8 @@ class LinkBoard(Board):
             )
         return data
 
-    def _write_words(self, space: Space, first: int, data: bytes) -> None:
+    def write_words(self, space: Space, first: int, data: bytes) -> None:
+        """Write whole words from word `first` on, padding included; nothing is checked."""
         most, size = self._layout.words_per_frame(space), self._layout.word_bytes(space)
         parts = (data[at : at + most * size] for at in range(0, len(data), most * size))
         commands = (

@@ -35,7 +35,7 @@ class _Speed(ProgressColumn):
     """Samples per second."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
+        speed = task.completed / task.finished_time if task.finished_time else task.speed
         return Text("" if speed is None else f"{speed:,.0f} samples/s")
 
 
@@ -65,6 +65,8 @@ def training_progress(what: str, total: int, *, lines: bool = True) -> Iterator[
             nonlocal shown
             accuracy = run.running_accuracy
             note = "" if accuracy is None else f"accuracy {accuracy:.3f}"
+            if run.tested:
+                note = f"testing: {run.tested:,}"
             bar.update(task, advance=done, note=note)
             if lines and len(run.train_accuracy) > shown:
                 shown = len(run.train_accuracy)

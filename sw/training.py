@@ -71,6 +71,8 @@ class Run:
         `samples` after each whole epoch.
     train_accuracy, test_accuracy
         Of each whole epoch: accuracy while training in it; after it on the test set, by epoch.
+    tested
+        Test samples tried so far in the present look at the test set; 0 between looks.
     test_prediction
         Of the last look at the test set.
     cycles_per_inference
@@ -89,6 +91,7 @@ class Run:
     epoch_ends: list[int] = field(default_factory=list)
     train_accuracy: list[float] = field(default_factory=list)
     test_accuracy: dict[int, float] = field(default_factory=dict)
+    tested: int = 0
     test_prediction: Labels = field(default_factory=lambda: np.zeros(0, np.uint8))
     cycles_per_inference: float | None = None
     counters: dict[str, int] = field(default_factory=dict)
@@ -164,17 +167,26 @@ def _train(board: Board, data: Dataset, plan: Plan, run: Run, observe: Observer 
             run.epoch_ends.append(run.samples)
             run.train_accuracy.append(float(seen.mean()))
             if plan.test_epochs or epoch == plan.epochs - 1:
-                cycles = _test(board, data, run, epoch, cycles)
+                cycles = _test(board, data, run, epoch, cycles, observe)
             if observe is not None:
                 observe(run, 0)
 
 
-def _test(board: Board, data: Dataset, run: Run, epoch: int, cycles: int) -> int:
+def _test(
+    board: Board, data: Dataset, run: Run, epoch: int, cycles: int, observe: Observer | None
+) -> int:
     """Try the test set; returns the cycle counter after it."""
     n = len(data.x_test)
     if n == 0:
         return cycles
-    run.test_prediction = board.infer(data.x_test).prediction
+
+    def progress(done: int) -> None:
+        run.tested += done
+        if observe is not None:
+            observe(run, 0)
+
+    run.test_prediction = board.infer(data.x_test, progress=progress).prediction
+    run.tested = 0
     run.test_accuracy[epoch] = float((run.test_prediction == data.y_test).mean())
     now = board.counters()["cycles"]
     run.cycles_per_inference = (now - cycles) / n

@@ -1,0 +1,172 @@
+"""The gateware, simulated, against the reference model: every bit, counter and cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from recorded import Recorded, random_couplings, random_samples
+
+from relaxon import Config, Couplings
+from relaxon.linkboard import LinkBoard
+from relaxon.layout import Layout
+from relaxon.protocol import CHIP_COUNTERS, Space
+from relaxon.sim.modelboard import ModelBoard
+from relaxon.sim.simulated import SimulatedTransport
+
+SAMPLES = 250
+
+
+def machine(
+    modules: int, neurons: int, lanes: int, inputs: int, *, weight_bits: int = 8,
+    readout_bits: int = 12, classes: int = 10, preset: str = "paper", chain: float = 0.0,
+    margin: float = 1.0, **registers: int,
+) -> Config:  # fmt: skip
+    """A machine with `chain_coupling` and `margin` given in units of K."""
+    config = Config.preset(
+        preset, modules=modules, neurons=neurons, inputs=inputs, classes=classes, lanes=lanes,
+        weight_bits=weight_bits, readout_bits=readout_bits,
+    )  # fmt: skip
+    coupling = round(chain * config.k)
+    limit = round(margin * config.k)
+    return config.with_registers(chain_coupling=coupling, margin=limit, **registers)
+
+
+MACHINES = {
+    # lanes below, at and above H; groups padded where H is no multiple of them
+    "one-module": machine(1, 32, 8, 33),
+    "one-group": machine(1, 16, 16, 7, classes=3),
+    "fewer-neurons-than-lanes": machine(1, 20, 32, 19, weight_bits=9),
+    "padded": machine(2, 13, 5, 17, weight_bits=7, classes=4),
+    "smallest": machine(1, 2, 4, 1, classes=2, weight_bits=5, readout_bits=5),
+    # modules side by side in a group, the last group partly empty
+    "side-by-side": machine(7, 4, 16, 25, preset="modules", gate=60),
+    "side-by-side-padded": machine(12, 3, 11, 21, preset="modules", gate=60, weight_bits=6),
+    # chains: within groups, across groups, over groups of several words
+    "chain": machine(3, 8, 8, 31, chain=0.4),
+    "chain-within-group": machine(5, 5, 16, 15, chain=0.3, preset="modules", gate=60),
+    "chain-of-large": machine(3, 19, 6, 29, chain=-0.3, weight_bits=10),
+    # wide margins and steps: saturation both ways
+    "saturating": machine(
+        2, 9, 4, 23, weight_bits=5, readout_bits=6, margin=4.0,
+        readout_step_true=13, readout_step_false=255,
+    ),
+    # every sweep count and learning enable, early ends included
+    "many-sweeps": machine(
+        1, 24, 8, 27, sweeps_clamped=9, sweeps_released=6, sweeps_infer=7, self_coupling=40,
+    ),
+    "no-sweeps": machine(
+        4, 6, 12, 13, preset="modules", gate=60, sweeps_clamped=0, sweeps_released=0,
+        sweeps_infer=0,
+    ),
+    "input-alone-learns": machine(2, 10, 10, 12, learn_recurrent=0, learn_readout=0),
+    "recurrent-alone-learns": machine(2, 10, 10, 12, learn_input=0),
+    "readout-alone-learns": machine(2, 10, 10, 12, learn_recurrent=0, learn_input=0),
+}  # fmt: skip
+
+
+@contextmanager
+def simulated(config: Config) -> Iterator[LinkBoard]:
+    """The gateware of a machine, behind the driver."""
+    with LinkBoard(SimulatedTransport(config, goal="build"), config) as board:
+        yield board
+
+
+def assert_same(board: LinkBoard, model: ModelBoard) -> None:
+    """Couplings, state and counters agree; the formulas of `relaxon.cycles` give the cycles."""
+    differences = board.couplings().differences(model.couplings())
+    assert not any(differences.values()), differences
+    assert np.array_equal(board.read("state"), model.read("state"))
+    counted, wanted = board.counters(), model.counters()
+    assert {n: counted[n] for n in CHIP_COUNTERS} == {n: wanted[n] for n in CHIP_COUNTERS}
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_learns_exactly_as_the_model(name: str) -> None:
+    config = MACHINES[name]
+    wild = name == "saturating"
+    start = random_couplings(config, 3) if wild else Couplings.fresh(config, 3)
+    x, y = random_samples(config, SAMPLES, seed=4)
+    with simulated(config) as board, ModelBoard(config) as model:
+        for each in (board, model):
+            each.load(start)
+        got, want = board.train(x, y), model.train(x, y)
+        for field in ("prediction", "learned", "sweeps", "unstable"):
+            assert np.array_equal(getattr(got, field), getattr(want, field)), field
+        assert_same(board, model)
+        assert np.array_equal(board.scores(x[:40]), model.scores(x[:40]))
+        assert np.array_equal(board.infer(x[:40]).prediction, model.infer(x[:40]).prediction)
+        assert_same(board, model)
+        counters = board.counters()
+    # The run must have exercised what its name says.
+    assert counters["samples"] == SAMPLES + 80
+    assert counters["flips"] > 0 or name in ("no-sweeps", "smallest")
+    if wild:
+        assert counters["saturations"] > 500 and counters["readout_saturations"] > 1000
+    if config.registers.gate_enable:
+        assert 0 < counters["learned"] < SAMPLES
+
+
+def test_phases_add_up_to_all_cycles() -> None:
+    config = MACHINES["side-by-side"]
+    x, y = random_samples(config, 30, seed=1)
+    with simulated(config) as board:
+        board.load(Couplings.fresh(config, 1))
+        board.train(x, y)
+        counters = board.counters()
+    phases = [value for name, value in counters.items() if name.startswith("cycles_")]
+    assert sum(phases) - counters["cycles_link"] == counters["cycles"]
+
+
+LANES = {"tiny-h8-n5": 4, "chain-m3-h32": 8, "digits-h64": 16, "gated-m8-h16": 32}
+
+
+def test_replays_recorded_runs(golden: Recorded) -> None:
+    config = golden.config.replace(lanes=LANES.get(golden.name, 32))
+    with simulated(config) as board:
+        board.load(golden.before)
+        assert not any(board.couplings().differences(golden.before).values())
+        outcomes = board.train(golden.x, golden.y)
+        assert np.array_equal(outcomes.prediction, golden.prediction)
+        assert not any(board.couplings().differences(golden.after).values())
+        assert np.array_equal(board.read("state"), golden.state)
+        n = len(golden.prediction_after)
+        assert np.array_equal(board.infer(golden.x[:n]).prediction, golden.prediction_after)
+
+
+def test_every_word_can_be_written_and_read_back() -> None:
+    config = MACHINES["padded"]
+    couplings = random_couplings(config, 9)
+    rng = np.random.default_rng(9)
+    state = rng.choice([-1, 1], (config.modules, config.neurons)).astype(np.int8)
+    with simulated(config) as board:
+        board.load(couplings)
+        board.write("state", state)
+        assert not any(board.couplings().differences(couplings).values())
+        assert np.array_equal(board.read("state"), state)
+        registers = config.registers.replace(gate=-5, margin=-77, sweeps_infer=3, learn_input=0)
+        board.registers = registers
+        assert board.registers == registers
+
+
+def test_padding_never_learns() -> None:
+    """What the host wrote into padding is still there after training."""
+    config = MACHINES["fewer-neurons-than-lanes"]
+    x, y = random_samples(config, 60, seed=2)
+    with simulated(config) as board, ModelBoard(config) as model:
+        for each in (board, model):
+            each.load(Couplings.fresh(config, 2))
+        layout = Layout(config)
+        places = [layout.input_base, layout.recurrent_base + 3, layout.feedback_base]
+        for address in places:
+            stored = np.frombuffer(board.read_words(Space.WEIGHTS, address, 1), "<i2").copy()
+            stored[config.neurons :] = 99
+            board.write_words(Space.WEIGHTS, address, stored.tobytes())
+        board.train(x, y)
+        model.train(x, y)
+        assert_same(board, model)
+        for address in places:
+            stored = np.frombuffer(board.read_words(Space.WEIGHTS, address, 1), "<i2")
+            assert (stored[config.neurons :] == 99).all()
