@@ -1,4 +1,4 @@
-"""Verilog of a component, through Amaranth's RTLIL and YoWASP's Yosys.
+"""(System)Verilog of a component, through Amaranth's RTLIL and YoWASP's Yosys.
 
 Yosys is a WebAssembly program from a Python package, so nothing has to be installed natively.
 Its first run on a machine compiles it, which takes about a minute.
@@ -56,7 +56,10 @@ def yosys_version() -> str:
 
 
 def emit(component: Component, name: str = "top", *, reset: bool = True) -> str:
-    """Verilog of `component` as a module called `name`, for Verilator, Yosys and other tools.
+    """SystemVerilog of `component` as a module called `name`, for simulators.
+
+    Combinational blocks are ``always_comb``: an ``always @*`` whose inputs never change is not
+    evaluated at time 0 by Icarus 11, and one that reads nothing never by any simulator.
 
     Parameters
     ----------
@@ -81,7 +84,7 @@ def emit(component: Component, name: str = "top", *, reset: bool = True) -> str:
         command = [sys.executable, "-c", _YOSYS, "-q", "-p", _SCRIPT]
         run(command, cwd=Path(folder), what="turning the gateware into Verilog")
         verilog = Path(folder, "top.v").read_text()
-    return share_modules(_INITIAL.sub(_initial_loop, verilog))
+    return share_modules(_INITIAL.sub(_initial_loop, verilog)).replace("always @*", "always_comb")
 
 
 def _rtlil(component: Component, name: str, reset: bool) -> str:
@@ -95,12 +98,6 @@ def _rtlil(component: Component, name: str, reset: bool) -> str:
     m.domains.sync = domain
     m.submodules.component = component
     return rtlil.convert(m, name=name, ports=ports, emit_src=False)
-
-
-def for_icarus(verilog: str) -> str:
-    """The same Verilog for Icarus 11, which evaluates no ``always @*`` at time 0 whose inputs never
-    change; it is SystemVerilog then (``iverilog -g2012``)."""
-    return verilog.replace("always @*", "always_comb")
 
 
 def _initial_loop(block: re.Match[str]) -> str:

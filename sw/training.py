@@ -60,7 +60,8 @@ class Run:
     Attributes
     ----------
     samples
-        Training samples so far, over all epochs.
+        Training samples so far, over all epochs; after an interrupt, those of the broken-off
+        slice, too, of which nothing else is known.
     seconds
         Wall-clock time the board took for them.
     prediction, right
@@ -71,14 +72,14 @@ class Run:
         `samples` after each whole epoch.
     train_accuracy, test_accuracy
         Of each whole epoch: accuracy while training in it; after it on the test set, by epoch.
-    tested
-        Test samples tried so far in the present look at the test set; 0 between looks.
+    testing, tested
+        Whether it is looking at the test set, and how many test samples it has tried so far.
     test_prediction
         Of the last look at the test set.
     cycles_per_inference
         Mean of the last look at the test set.
     counters
-        The board's, when the run ended.
+        The board's, when last read.
     interrupted
         Ctrl-C ended it.
     """
@@ -91,11 +92,18 @@ class Run:
     epoch_ends: list[int] = field(default_factory=list)
     train_accuracy: list[float] = field(default_factory=list)
     test_accuracy: dict[int, float] = field(default_factory=dict)
+    testing: bool = False
     tested: int = 0
     test_prediction: Labels = field(default_factory=lambda: np.zeros(0, np.uint8))
     cycles_per_inference: float | None = None
     counters: dict[str, int] = field(default_factory=dict)
     interrupted: bool = False
+
+    def count(self, board: Board) -> tuple[int, int]:
+        """Read the counters; returns (samples, cycles) since they were last read."""
+        before, self.counters = self.counters, board.counters()
+        samples, cycles = (self.counters[name] - before[name] for name in ("samples", "cycles"))
+        return samples, cycles
 
     @property
     def running_accuracy(self) -> float | None:
@@ -134,17 +142,18 @@ def train(board: Board, data: Dataset, plan: Plan, observe: Observer | None = No
     """
     run = Run()
     board.clear_counters()
+    run.counters = board.counters()
     try:
         _train(board, data, plan, run, observe)
     except KeyboardInterrupt:
         run.interrupted = True
-    run.counters = board.counters()
+        samples, _ = run.count(board)
+        run.samples += 0 if run.testing else samples
     return run
 
 
 def _train(board: Board, data: Dataset, plan: Plan, run: Run, observe: Observer | None) -> None:
     n = len(data.x_train)
-    cycles = 0
     order = np.arange(n)
     for epoch, part in plan.slices(n):
         if part.start == 0:
@@ -156,41 +165,37 @@ def _train(board: Board, data: Dataset, plan: Plan, run: Run, observe: Observer 
             progress=None if observe is None else lambda done: observe(run, done),
         )  # fmt: skip
         run.seconds += time.perf_counter() - started
-        now = board.counters()["cycles"]
-        run.samples += len(which)
+        samples, cycles = run.count(board)
+        run.samples += samples
+        run.slices.append((samples, cycles))
         run.prediction.append(outcomes.prediction)
         run.right.append(outcomes.prediction == data.y_train[which])
-        run.slices.append((len(which), now - cycles))
-        cycles = now
         if part.stop == n:
             seen = np.concatenate(run.right)[-n:]
             run.epoch_ends.append(run.samples)
             run.train_accuracy.append(float(seen.mean()))
             if plan.test_epochs or epoch == plan.epochs - 1:
-                cycles = _test(board, data, run, epoch, cycles, observe)
+                _test(board, data, run, epoch, observe)
             if observe is not None:
                 observe(run, 0)
 
 
-def _test(
-    board: Board, data: Dataset, run: Run, epoch: int, cycles: int, observe: Observer | None
-) -> int:
-    """Try the test set; returns the cycle counter after it."""
-    n = len(data.x_test)
-    if n == 0:
-        return cycles
+def _test(board: Board, data: Dataset, run: Run, epoch: int, observe: Observer | None) -> None:
+    """Try the test set."""
+    if len(data.x_test) == 0:
+        return
 
     def progress(done: int) -> None:
         run.tested += done
         if observe is not None:
             observe(run, 0)
 
+    run.testing = True
     run.test_prediction = board.infer(data.x_test, progress=progress).prediction
-    run.tested = 0
+    samples, cycles = run.count(board)
+    run.testing, run.tested = False, 0
     run.test_accuracy[epoch] = float((run.test_prediction == data.y_test).mean())
-    now = board.counters()["cycles"]
-    run.cycles_per_inference = (now - cycles) / n
-    return now
+    run.cycles_per_inference = cycles / samples
 
 
 def baseline_accuracy(data: Dataset) -> float:
@@ -206,10 +211,12 @@ def metrics(run: Run, clock_mhz: float) -> dict[str, Any]:
 
     `samples_per_second` is what `cycles_per_sample` makes at the clock; `field_bits_used` the width,
     sign included, that holds every field seen; no |field| was above `largest_field_bound`.
+    `test_accuracy` is that of the final couplings, hence None after an interrupt.
     """
     cycles, envelope = run.cycles_per_sample, run.counters.get("field_envelope", 0)
+    tested = list(run.test_accuracy.values())
     return {
-        "test_accuracy": list(run.test_accuracy.values())[-1] if run.test_accuracy else None,
+        "test_accuracy": tested[-1] if tested and not run.interrupted else None,
         "samples_trained": run.samples,
         "accuracy_per_epoch": {
             "train": run.train_accuracy,

