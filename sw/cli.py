@@ -20,16 +20,12 @@ from relaxon.config import PRESETS, Config
 from relaxon.couplings import Couplings
 from relaxon.data import Dataset, load, load_unlabelled
 from relaxon.errors import ConfigError, DataError, RelaxonError
-from relaxon.greys import Coding, coding_from_dict, coding_to_dict
-from relaxon.training import Plan, Run, baseline_accuracy, metrics
+from relaxon.greys import Coding, coding_from_dict
+from relaxon.training import Plan, baseline_accuracy, metrics
 from relaxon.training import train as run_training
 
 DIFFERENT = 1
 INTERRUPTED = 130
-VERDICTS = {
-    None: None, False: "[bold red]NOT EQUAL after the same samples[/]",
-    True: "EQUAL, bit for bit: couplings, predictions, counters",
-}  # fmt: skip
 
 
 class Group(typer.core.TyperGroup):
@@ -114,6 +110,10 @@ def train(
     start = Couplings.fresh(config, seed, preset.value)
     total = epochs * len(dataset.x_train)
 
+    reached = None
+    if baseline:
+        with report.err.status("fitting logistic regression"):
+            reached = baseline_accuracy(dataset)
     with report.err.status(f"opening board {board}"):
         opened = Board.open(board, config)
     with opened:
@@ -126,12 +126,12 @@ def train(
         "test_samples": len(dataset.x_test),
         "epochs": epochs,
         "equal_to_model": None,
-        "baseline_accuracy": baseline_accuracy(dataset) if baseline else None,
+        "baseline_accuracy": reached,
         "preset": preset.value, "board": board, "data": data, "entangle": entangle, "seed": seed,
         "config": config.structure(), "registers": config.registers.as_dict(),
     }  # fmt: skip
     folder = out if out is not None else Path("runs") / _run_name(dataset, config, board, seed)
-    _write_run(folder, dataset, config, start, learned, run, figures)
+    report.write_run(folder, dataset, config, start, learned, run, figures)
     if check and not run.interrupted:
         with report.training_progress("on the model", total, lines=False) as observe:
             findings = verify.against_model(config, start, dataset, plan, run, learned, observe)
@@ -142,7 +142,7 @@ def train(
     for path in (folder / "metrics.json", json_file):
         if path is not None:
             report.write_json(path, figures)
-    _show_run(dataset, config, figures, folder)
+    report.show_run(dataset, config, figures, folder)
     if figures["equal_to_model"] is False:
         raise typer.Exit(DIFFERENT)
     if run.interrupted:
@@ -202,10 +202,10 @@ def info(
         raise ConfigError("give info either a FILE or --board URL")
     if file is not None:
         machine = checkpoint.load(file)
-        _show_config(str(file), machine.config)
+        report.show_config(str(file), machine.config)
         report.show_figures(
             "couplings",
-            [(n, _describe(getattr(machine.couplings, n))) for n in Couplings.NAMES],
+            [(n, report.describe(getattr(machine.couplings, n))) for n in Couplings.NAMES],
         )
         values = [(n, v) for n, v in machine.extra.items() if not isinstance(v, dict | list)]
         values += [(n, f"{a.dtype}{list(a.shape)}") for n, a in machine.arrays.items()]
@@ -213,7 +213,7 @@ def info(
             report.show_figures("beside them", values)
     elif board is not None:
         with Board.open(board) as opened:
-            _show_config(board, opened.config)
+            report.show_config(board, opened.config)
             report.show_figures("counters", list(opened.counters().items()))
 
 
@@ -305,52 +305,6 @@ def _run_name(data: Dataset, config: Config, board: str, seed: int) -> str:
     return f"{data.name}-n{data.inputs}-{config.modules}x{config.neurons}-{kind}-seed{seed}"
 
 
-def _write_run(
-    folder: Path, data: Dataset, config: Config, start: Couplings, learned: Couplings, run: Run,
-    figures: dict[str, Any],
-) -> None:  # fmt: skip
-    from relaxon.plots import plot_accuracy, plot_couplings
-
-    report.make_folder(folder)
-    extra = {name: figures[name] for name in ("preset", "data", "entangle", "seed", "epochs")}
-    checkpoint.save(
-        folder / "couplings.npz", config, learned,
-        **extra, labels=list(data.labels), coding=coding_to_dict(data.coding),
-        samples_trained=run.samples, test_accuracy=figures["test_accuracy"],
-    )  # fmt: skip
-    title = f"{data.name}, N = {data.inputs}, {config.modules} × {config.neurons} neurons"
-    plot_accuracy(run, folder / "accuracy.png", title, figures["baseline_accuracy"])
-    plot_couplings(config, start, learned, folder / "couplings.png")
-
-
-def _show_run(data: Dataset, config: Config, figures: dict[str, Any], folder: Path) -> None:
-    f = figures
-    bits, bound = f["field_bits_used"], f["largest_field_bound"]
-    cycles = f["cycles_per_sample"]
-    accuracy = f["test_accuracy"]
-    baseline = f["baseline_accuracy"]
-    report.show_figures(
-        f"{data.name}: {config.modules} × {config.neurons} neurons, {data.inputs} inputs, "
-        f"{config.lanes} lanes, board {f['board']}, seed {f['seed']}",
-        [
-            ("test accuracy", accuracy and f"{accuracy:.4f} ({f['test_samples']:,} samples)"),
-            ("logistic regression", baseline and f"{baseline:.4f} on the same bits"),
-            ("samples trained", f"{f['samples_trained']:,}"),
-            ("cycles per training sample", cycles and f"{cycles:,.0f} (second half of the run)"),
-            ("cycles per inference", f["cycles_per_inference"]),
-            (
-                f"samples/s at {f['clock_mhz']:g} MHz",
-                cycles and f"{f['samples_per_second']:,.0f} in training",
-            ),
-            ("samples/s measured here", f["wall_samples_per_second"]),
-            ("largest |field|", f"at most {bound:,}: {bits} of {config.field_bits} bits used"),
-            ("saturated updates", f"{f['saturations']:,} (J, W), {f['readout_saturations']:,} (O)"),
-            ("reference model", VERDICTS[f["equal_to_model"]]),
-            ("written to", f"{folder}/ (couplings.npz, metrics.json, two plots)"),
-        ],
-    )
-
-
 def _samples_for(
     machine: checkpoint.Checkpoint, file: Path, data: str | None
 ) -> tuple[Any, Any, Any]:
@@ -366,19 +320,6 @@ def _samples_for(
         return x, truth, labels
     loaded = load(source, seed=extra.get("seed", 0), coding=coding)
     return loaded.x_test, np.array(loaded.labels)[loaded.y_test], labels
-
-
-def _show_config(title: str, config: Config) -> None:
-    derived = {"score_bits": config.score_bits, "weights": config.total_neurons
-               * (config.neurons - 1 + config.inputs)}  # fmt: skip
-    report.show_figures(title, list((config.structure() | derived).items()))
-    report.show_figures("registers", list(config.registers.as_dict().items()))
-
-
-def _describe(array: Any) -> str:
-    """Shape, range and spread of a coupling array."""
-    shape = " × ".join(map(str, array.shape))
-    return f"{shape}, {array.min()} … {array.max()}, standard deviation {array.std():.1f}"
 
 
 def _address(text: str) -> tuple[str, int]:

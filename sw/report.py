@@ -1,4 +1,4 @@
-"""What the command line shows: progress bars and tables."""
+"""What the command line shows and writes: progress bars, tables, and the files of a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from relaxon import checkpoint
+from relaxon.config import Config
+from relaxon.couplings import Couplings
+from relaxon.data import Dataset
 from relaxon.errors import DataError
+from relaxon.greys import coding_to_dict
 from relaxon.training import Observer, Run
 from relaxon.verify import Finding
 
@@ -29,6 +34,10 @@ out = Console(highlight=False)
 """Results."""
 err = Console(stderr=True, highlight=False)
 """Progress and errors."""
+VERDICTS = {
+    None: None, False: "[bold red]NOT EQUAL after the same samples[/]",
+    True: "EQUAL, bit for bit: couplings, predictions, counters",
+}  # fmt: skip
 
 
 class _Speed(ProgressColumn):
@@ -113,3 +122,65 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
         path.write_text(json.dumps(values, indent=2) + "\n")
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def write_run(
+    folder: Path, data: Dataset, config: Config, start: Couplings, learned: Couplings, run: Run,
+    figures: dict[str, Any],
+) -> None:  # fmt: skip
+    """Write metrics.json, couplings.npz (a checkpoint) and both plots of a run into its folder."""
+    from relaxon.plots import plot_accuracy, plot_couplings
+
+    write_json(folder / "metrics.json", figures)
+    extra = {name: figures[name] for name in ("preset", "data", "entangle", "seed", "epochs")}
+    checkpoint.save(
+        folder / "couplings.npz", config, learned,
+        **extra, labels=list(data.labels), coding=coding_to_dict(data.coding),
+        samples_trained=run.samples, test_accuracy=figures["test_accuracy"],
+    )  # fmt: skip
+    title = f"{data.name}, N = {data.inputs}, {config.modules} × {config.neurons} neurons"
+    plot_accuracy(run, folder / "accuracy.png", title, figures["baseline_accuracy"])
+    plot_couplings(config, start, learned, folder / "couplings.png")
+
+
+def show_run(data: Dataset, config: Config, figures: dict[str, Any], folder: Path) -> None:
+    """The figures of a run, as `relaxon train` ends with them."""
+    f = figures
+    bits, bound = f["field_bits_used"], f["largest_field_bound"]
+    cycles = f["cycles_per_sample"]
+    accuracy = f["test_accuracy"]
+    baseline = f["baseline_accuracy"]
+    show_figures(
+        f"{data.name}: {config.modules} × {config.neurons} neurons, {data.inputs} inputs, "
+        f"{config.lanes} lanes, board {f['board']}, seed {f['seed']}",
+        [
+            ("test accuracy", accuracy and f"{accuracy:.4f} ({f['test_samples']:,} samples)"),
+            ("logistic regression", baseline and f"{baseline:.4f} on the same bits"),
+            ("samples trained", f"{f['samples_trained']:,}"),
+            ("cycles per training sample", cycles and f"{cycles:,.0f} (second half of the run)"),
+            ("cycles per inference", f["cycles_per_inference"]),
+            (
+                f"samples/s at {f['clock_mhz']:g} MHz",
+                cycles and f"{f['samples_per_second']:,.0f} in training",
+            ),
+            ("samples/s measured here", f["wall_samples_per_second"]),
+            ("largest |field|", f"at most {bound:,}: {bits} of {config.field_bits} bits used"),
+            ("saturated updates", f"{f['saturations']:,} (J, W), {f['readout_saturations']:,} (O)"),
+            ("reference model", VERDICTS[f["equal_to_model"]]),
+            ("written to", f"{folder}/ (couplings.npz, metrics.json, two plots)"),
+        ],
+    )
+
+
+def show_config(title: str, config: Config) -> None:
+    """Sizes, widths and registers."""
+    derived = {"score_bits": config.score_bits, "weights": config.total_neurons
+               * (config.neurons - 1 + config.inputs)}  # fmt: skip
+    show_figures(title, list((config.structure() | derived).items()))
+    show_figures("registers", list(config.registers.as_dict().items()))
+
+
+def describe(array: Any) -> str:
+    """Shape, range and spread of a coupling array."""
+    shape = " × ".join(map(str, array.shape))
+    return f"{shape}, {array.min()} … {array.max()}, standard deviation {array.std():.1f}"

@@ -157,6 +157,7 @@ def test_ctrl_c_while_comparing_keeps_the_results(here: Path, monkeypatch: pytes
     result = run("train", *SMALL, "--check", "--out", "o")
     assert result.exit_code == 130
     checkpoint.load(here / "o" / "couplings.npz")
+    assert json.loads((here / "o" / "metrics.json").read_text())["equal_to_model"] is None
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ MACHINES = {
 @contextmanager
 def simulated(config: Config) -> Iterator[LinkBoard]:
     """The gateware of a machine, behind the driver."""
-    with LinkBoard(SimulatedTransport(config, goal="build"), config) as board:
+    with LinkBoard(SimulatedTransport(config), config) as board:
         yield board
 
 
