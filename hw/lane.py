@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from relaxon.hw.operation import Kind, Mode, element_shape, group_bits, operation_layout
+from relaxon.hw.operation import Kind, Mode, element_shape, operation_layout
 from relaxon.layout import Layout
 
 

@@ -34,6 +34,8 @@ _INITIAL = re.compile(
     r"(?:    (?P=name)\[\d+\] = \d+'h[0-9a-f]+;\n)*)"
     r"  end\n"
 )
+_WAKE = re.compile(r"reg (\\\S*dump_module\S* ) = 0;")
+"""Declares the variable that Yosys lets every combinational block read."""
 _ZERO = re.compile(r" = \d+'h0+;$")
 
 
@@ -58,8 +60,8 @@ def yosys_version() -> str:
 def emit(component: Component, name: str = "top", *, reset: bool = True) -> str:
     """SystemVerilog of `component` as a module called `name`, for simulators.
 
-    Combinational blocks are ``always_comb``: an ``always @*`` whose inputs never change is not
-    evaluated at time 0 by Icarus 11, and one that reads nothing never by any simulator.
+    Combinational blocks are ``always_comb``, since an ``always @*`` that reads nothing is never
+    evaluated. Icarus needs `for_icarus` in addition.
 
     Parameters
     ----------
@@ -98,6 +100,17 @@ def _rtlil(component: Component, name: str, reset: bool) -> str:
     m.domains.sync = domain
     m.submodules.component = component
     return rtlil.convert(m, name=name, ports=ports, emit_src=False)
+
+
+def for_icarus(verilog: str) -> str:
+    """What `emit` returned, made right for Icarus 11 (``iverilog -g2012``).
+
+    There, ``always_comb`` is sensitive to whole vectors, of which two blocks may each write and
+    read a part: they would wake each other for ever. ``always @*`` is sensitive to the very bits,
+    but not evaluated at time 0; so a variable that all of them read is made to change then.
+    """
+    verilog = verilog.replace("always_comb begin", "always @* begin")
+    return _WAKE.sub(r"reg \1 = 0;\n  initial #0 \1 = 1;", verilog)
 
 
 def _initial_loop(block: re.Match[str]) -> str:

@@ -15,13 +15,15 @@ from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.handle import LogicObject, SimHandleBase
+from cocotb.handle import LogicObject
 from cocotb.queue import Queue
 from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly, RisingEdge, Timer, with_timeout
 
 PARAMETERS = "RELAXON_BENCH"
 """The environment variable that carries a testbench's parameters."""
 PERIOD_NS = 10
+Device = Any
+"""A simulated device; which ports it has is known only when it runs."""
 
 
 def parameters() -> dict[str, Any]:
@@ -30,7 +32,7 @@ def parameters() -> dict[str, Any]:
     return values
 
 
-async def start(dut: SimHandleBase, *, cycles: int = 4, **inputs: int) -> None:
+async def start(dut: Device, *, cycles: int = 4, **inputs: int) -> None:
     """Start the clock and hold the reset for some cycles, with these values at the input ports."""
     for name, value in inputs.items():
         getattr(dut, name).value = value
@@ -75,7 +77,7 @@ def hesitation(stalls: bool, seed: int) -> Iterator[bool]:
 class StreamSource:
     """Drives the stream `name` of a device: payloads in order, valid held until they are taken."""
 
-    def __init__(self, dut: SimHandleBase, name: str, pauses: Iterator[bool] | None = None):
+    def __init__(self, dut: Device, name: str, pauses: Iterator[bool] | None = None):
         self._clk = dut.clk
         self._payload, self._valid, self._ready = _stream(dut, name)
         self._pauses = pauses or hesitation(False, 0)
@@ -103,7 +105,7 @@ class StreamSink:
     Fails if an offer that was not taken is changed or withdrawn, which no stream may do.
     """
 
-    def __init__(self, dut: SimHandleBase, name: str, pauses: Iterator[bool] | None = None):
+    def __init__(self, dut: Device, name: str, pauses: Iterator[bool] | None = None):
         self._clk = dut.clk
         self._payload, self._valid, self._ready = _stream(dut, name)
         self._pauses = pauses or hesitation(False, 0)
@@ -132,7 +134,7 @@ class StreamSink:
             await RisingEdge(self._clk)
 
 
-def _stream(dut: SimHandleBase, name: str) -> tuple[LogicObject, LogicObject, LogicObject]:
+def _stream(dut: Device, name: str) -> tuple[LogicObject, LogicObject, LogicObject]:
     payload, valid, ready = (getattr(dut, f"{name}__{m}") for m in ("payload", "valid", "ready"))
     return payload, valid, ready
 

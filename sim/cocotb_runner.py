@@ -20,7 +20,7 @@ from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import Icarus, Runner, Verilator
 
 from relaxon.errors import ToolError
-from relaxon.hw.verilog import emit
+from relaxon.hw.verilog import emit, for_icarus
 from relaxon.sim import cache
 from relaxon.sim.bench import PARAMETERS
 from relaxon.sim.compiler import find_compiler, find_verilator
@@ -152,7 +152,7 @@ def _icarus(verilog: str, folder: Path, waves: bool) -> Runner:
     if not has_icarus():
         raise ToolError(NO_ICARUS)
     source = folder / "top.v"
-    source.write_text(verilog)
+    source.write_text(for_icarus(verilog))
     runner = _IcarusRunner()
     log = folder / "icarus.log"
     try:

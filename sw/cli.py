@@ -79,6 +79,10 @@ def train(
     neurons: NeuronsOption = None,
     lanes: LanesOption = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training set.", min=1)] = 10,
+    settle: Annotated[
+        int | None,
+        typer.Option(help="Last epochs in which the readout alone learns; a fifth by default.", min=0),
+    ] = None,
     samples: Annotated[
         int | None, typer.Option(help="Train on so many of the training samples only.", min=1)
     ] = None,
@@ -106,7 +110,7 @@ def train(
     if samples is not None:
         dataset = dataset.subset(samples, seed)
     config = _machine(preset.value, dataset.inputs, dataset.classes, modules, neurons, lanes)
-    plan = Plan(epochs, seed, test_epochs=board == "model")
+    plan = Plan(epochs, seed, test_epochs=board == "model", settle=settle)
     start = Couplings.fresh(config, seed, preset.value)
     total = epochs * len(dataset.x_train)
 
@@ -125,6 +129,7 @@ def train(
         "train_samples": len(dataset.x_train),
         "test_samples": len(dataset.x_test),
         "epochs": epochs,
+        "settle": plan.settle,
         "equal_to_model": None,
         "baseline_accuracy": reached,
         "preset": preset.value, "board": board, "data": data, "entangle": entangle, "seed": seed,
@@ -134,7 +139,9 @@ def train(
     report.write_run(folder, dataset, config, start, learned, run, figures)
     if check and not run.interrupted:
         with report.training_progress("on the model", total, lines=False) as observe:
-            findings = verify.against_model(config, start, dataset, plan, run, learned, observe)
+            findings = verify.against_model(
+                config, start, dataset, plan, run, learned, observe, fast=board == "model"
+            )
         figures["equal_to_model"] = all(f.agrees for f in findings)
         figures["differences"] = {f.what: f.differ for f in findings if not f.agrees}
         report.out.print("compared with the reference model after the same samples:")

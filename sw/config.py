@@ -155,11 +155,10 @@ class Config:
             sizes.setdefault("neurons", 32)
         overrides = sizes.pop("registers", None) or {}
         _refuse_unknown("configuration field", sizes, cls)
-        sizes.pop("field_bits", None)
+        field_bits = sizes.pop("field_bits", None)
         plain = cls(**sizes)
-        return replace(
-            plain, registers=default_registers(plain, name).replace(**overrides), field_bits=None
-        )
+        registers = default_registers(plain, name).replace(**overrides)
+        return cls(**sizes, registers=registers, field_bits=field_bits)
 
     # ---- sizes and widths -------------------------------------------------------------------
 

@@ -73,12 +73,15 @@ def against_model(
     run: Run,
     learned: Couplings,
     observe: Observer | None = None,
+    *,
+    fast: bool = False,
 ) -> list[Finding]:
     """Repeat a finished run on the model and compare couplings, predictions and counters.
 
-    `start` and `learned` are the board's couplings before and after `run`.
+    `start` and `learned` are the board's couplings before and after `run`. A run of the model's
+    fast path (`fast`) is repeated on the reference model itself, sample by sample.
     """
-    with Board.open("model", config) as model:
+    with _reference(config) if fast else Board.open("model", config) as model:
         model.load(start)
         wanted = train(model, data, plan, observe)
         couplings = model.couplings()
@@ -93,6 +96,12 @@ def against_model(
     for name in CHIP_COUNTERS:
         findings.append(Finding(f"counter {name}", run.counters[name] != wanted.counters[name], 1))
     return findings
+
+
+def _reference(config: Config) -> Board:
+    from relaxon.sim.reference import ReferenceBoard
+
+    return ReferenceBoard(config)
 
 
 def _compare(what: str, got: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> Finding:

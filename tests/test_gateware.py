@@ -10,8 +10,8 @@ import pytest
 from recorded import Recorded, random_couplings, random_samples
 
 from relaxon import Config, Couplings
-from relaxon.linkboard import LinkBoard
 from relaxon.layout import Layout
+from relaxon.linkboard import LinkBoard
 from relaxon.protocol import CHIP_COUNTERS, Space
 from relaxon.sim.modelboard import ModelBoard
 from relaxon.sim.simulated import SimulatedTransport

@@ -212,3 +212,33 @@ def test_what_is_no_recorded_run_is_refused(tmp_path, tiny: Recorded):
     checkpoint.save(tmp_path / "c.npz", tiny.config, tiny.before)
     with pytest.raises(DataError, match="no recorded run: it has no x, y, prediction"):
         verify.load_run(tmp_path / "c.npz")
+
+
+def test_the_readout_settles_in_the_last_fifth_of_the_epochs():
+    registers = CONFIG.registers
+    plan = Plan(epochs=10, seed=0)
+    assert [plan.registers(registers, e).learn_input for e in range(10)] == [1] * 8 + [0] * 2
+    assert plan.registers(registers, 9).learn_readout == 1
+    with pytest.raises(ConfigError, match="settle must be 0 to 3"):
+        Plan(epochs=3, seed=0, settle=4)
+
+
+def test_settling_leaves_the_couplings_and_the_registers_alone():
+    data, machine = dataset(), board()
+    train(machine, data, Plan(epochs=2, seed=0, settle=0))
+    before, registers = machine.couplings(), machine.registers
+    train(machine, data, Plan(epochs=1, seed=0, settle=1))
+    changed = before.differences(machine.couplings())
+    assert changed["readout"] > 0
+    assert changed["recurrent"] == changed["input"] == 0
+    assert machine.registers == registers
+
+
+def test_the_fast_path_is_compared_with_the_reference_itself():
+    data, plan, start = dataset(60), Plan(1, 0), START
+    with ModelBoard(CONFIG) as machine:
+        machine.load(start)
+        run = train(machine, data, plan)
+        learned = machine.couplings()
+    findings = verify.against_model(CONFIG, start, data, plan, run, learned, fast=True)
+    assert all(finding.agrees for finding in findings)

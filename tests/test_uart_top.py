@@ -1,0 +1,25 @@
+"""A whole board, pins to couplings, on the simulators (the testbench is bench_top.py)."""
+
+import pytest
+
+from relaxon import Config
+from relaxon.hw.top import Top
+from relaxon.sim.cocotb_runner import NO_ICARUS, SIMULATORS, Simulator, has_icarus, simulate
+
+CONFIG = Config(modules=2, neurons=6, inputs=10, classes=3, lanes=4).with_registers(
+    chain_coupling=20
+)
+CLOCK_HZ, BAUD = 12_000_000, 2_400_000
+BUILD = 0xDEC0DE
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_trains_over_the_uart_pins_as_the_model_does(simulator: Simulator, tmp_path):
+    if simulator == "icarus" and not has_icarus():
+        pytest.skip(NO_ICARUS)
+    top = Top(CONFIG, clock_hz=CLOCK_HZ, baud=BAUD, build=BUILD)
+    parameters = {
+        "structure": CONFIG.structure(), "registers": CONFIG.registers.as_dict(),
+        "cycles_per_bit": CLOCK_HZ // BAUD, "clock_hz": CLOCK_HZ, "build": BUILD,
+    }  # fmt: skip
+    assert simulate(top, "bench_top", simulator, tmp_path, parameters=parameters) == 1
