@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from relaxon import protocol
 from relaxon.board import Board, Outcomes, Progress, check_inputs, check_labels
+from relaxon.build_id import build_id
 from relaxon.config import Config, Registers
 from relaxon.couplings import Couplings
 from relaxon.errors import ConfigError, DataError, IdentityError, LinkError
@@ -34,6 +36,10 @@ _NEUTRAL = Registers(
 """Registers that every board can hold, until its own are read."""
 
 
+class BuildWarning(UserWarning):
+    """The board speaks the protocol and has the sizes, but was built from other sources."""
+
+
 class LinkBoard(Board):
     """A real, simulated or served board.
 
@@ -51,7 +57,8 @@ class LinkBoard(Board):
     Attributes
     ----------
     identity
-        What the board said it is; `build` and `clock_hz` are not compared with anything.
+        What the board said it is. Another `build` than the gateware installed here only causes a
+        `BuildWarning` (0 is a board that does not know); `clock_hz` is not compared.
     session
         The transaction layer, with its `statistics`.
 
@@ -77,9 +84,21 @@ class LinkBoard(Board):
                 self.config = self._own_config()
             else:
                 self.registers = config.registers
+            self._compare_build()
         except BaseException:
             transport.close()
             raise
+
+    def _compare_build(self) -> None:
+        """Warn where the board says it was built from other gateware than is installed here."""
+        theirs, ours = self.identity.build, build_id(self.config)
+        if theirs not in (0, ours):
+            warnings.warn(
+                f"{self.url} runs gateware of another build ({theirs:#010x}) than the one installed "
+                f"here ({ours:#010x}); build and flash it again if results differ",
+                BuildWarning,
+                stacklevel=3,
+            )
 
     # ---- samples ----------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from recorded import Recorded, random_couplings, random_samples
 
 from relaxon import Config, Couplings
 from relaxon.board import Board
+from relaxon.build_id import build_id
 from relaxon.errors import ConfigError, DataError, IdentityError, LinkError
 from relaxon.framing import encode
 from relaxon.layout import ARRAYS
-from relaxon.linkboard import LinkBoard
+from relaxon.linkboard import BuildWarning, LinkBoard
 from relaxon.protocol import COUNTERS, Status
 from relaxon.sim.modelboard import ModelBoard
 from relaxon.sim.twin import Twin, TwinTransport
@@ -26,7 +28,7 @@ NONE = dict.fromkeys(Couplings.NAMES, 0)
 
 @pytest.fixture
 def board() -> LinkBoard:
-    board = LinkBoard(TwinTransport(Twin(CONFIG, build=77)), CONFIG, timeout=0.5)
+    board = LinkBoard(TwinTransport(Twin(CONFIG)), CONFIG, timeout=0.5)
     board.load(random_couplings(CONFIG, seed=5))
     return board
 
@@ -132,8 +134,17 @@ def test_every_difference_to_the_machine_wanted_is_listed():
     assert "modules" not in str(caught.value)
 
 
-def test_the_build_is_told_but_not_compared(board: LinkBoard):
+def test_another_build_is_warned_of_and_told():
+    with pytest.warns(BuildWarning, match="another build .0x0000004d."):
+        board = LinkBoard(TwinTransport(Twin(CONFIG, build=77)), CONFIG, timeout=0.5)
     assert board.identity.build == 77
+
+
+def test_the_same_build_and_an_unknown_one_are_not_warned_of():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for build in (0, build_id(CONFIG)):
+            LinkBoard(TwinTransport(Twin(CONFIG, build=build)), CONFIG, timeout=0.5)
 
 
 def test_opening_fails_with_the_transport_closed():
