@@ -74,14 +74,16 @@ def serve(
         if pty or link is not None:
             server.add(PtyDoor(link))
         main = threading.current_thread() is threading.main_thread()
-        before = signal.signal(signal.SIGTERM, lambda *_: server.stop()) if main else None
+        # SIGINT too: a program started in the background comes with it ignored.
+        ends = (signal.SIGINT, signal.SIGTERM) if main else ()
+        before = {end: signal.signal(end, lambda *_: server.stop()) for end in ends}
         try:
             server.run()
         except KeyboardInterrupt:
             pass
         finally:
-            if main:
-                signal.signal(signal.SIGTERM, before)
+            for end, handler in before.items():
+                signal.signal(end, handler)
         announce("stopped")
 
 

@@ -228,7 +228,7 @@ def test_both_doors_in_a_program_and_a_clean_end(tmp_path: Path, ending: signal.
         assert board.counters()["samples"] == 40
         began = time.monotonic()
         program.send_signal(ending)
-        assert program.stdout.read() == "stopped\n"
+        assert program.communicate(timeout=20)[0] == "stopped\n"
         assert program.wait(5) == 0 and time.monotonic() - began < 3
         with pytest.raises(LinkError, match="is gone"):
             board.counters()
