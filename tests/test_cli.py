@@ -150,7 +150,7 @@ def test_ctrl_c_writes_what_there_is_and_exits_130(here: Path, monkeypatch: pyte
 
 
 def test_ctrl_c_while_comparing_keeps_the_results(here: Path, monkeypatch: pytest.MonkeyPatch):
-    def interrupted(*args: Any) -> None:
+    def interrupted(*args: Any, **kwargs: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("relaxon.verify.against_model", interrupted)
