@@ -51,7 +51,11 @@ app = typer.Typer(
 PresetName = enum.Enum("PresetName", {name: name for name in PRESETS}, type=str)  # type: ignore[misc]
 
 PresetOption = Annotated[
-    PresetName, typer.Option(help="Registers: one module (paper) or many small gated ones.")
+    PresetName | None,
+    typer.Option(
+        help="Registers: one module (paper) or many small gated ones (modules). By default the "
+        "latter, unless --neurons is given without --modules."
+    ),
 ]
 BoardOption = Annotated[
     str, typer.Option(help="model, sim, serial:PORT[@BAUD] or tcp:HOST:PORT.", metavar="URL")
@@ -71,7 +75,7 @@ CheckpointArgument = Annotated[Path, typer.Argument(help="A checkpoint, such as 
 
 @app.command()
 def train(
-    preset: PresetOption = PresetName.modules,  # type: ignore[attr-defined]
+    preset: PresetOption = None,
     board: BoardOption = "model",
     data: DataOption = "digits",
     entangle: EntangleOption = None,
@@ -109,9 +113,10 @@ def train(
     dataset = load(data, entangle=entangle, seed=seed)
     if samples is not None:
         dataset = dataset.subset(samples, seed)
-    config = _machine(preset.value, dataset.inputs, dataset.classes, modules, neurons, lanes)
+    chosen = _preset(preset, modules, neurons)
+    config = _machine(chosen, dataset.inputs, dataset.classes, modules, neurons, lanes)
     plan = Plan(epochs, seed, test_epochs=board == "model", settle=settle)
-    start = Couplings.fresh(config, seed, preset.value)
+    start = Couplings.fresh(config, seed, chosen)
     total = epochs * len(dataset.x_train)
 
     reached = None
@@ -132,7 +137,7 @@ def train(
         "settle": plan.settle,
         "equal_to_model": None,
         "baseline_accuracy": reached,
-        "preset": preset.value, "board": board, "data": data, "entangle": entangle, "seed": seed,
+        "preset": chosen, "board": board, "data": data, "entangle": entangle, "seed": seed,
         "config": config.structure(), "registers": config.registers.as_dict(),
     }  # fmt: skip
     folder = out if out is not None else Path("runs") / _run_name(dataset, config, board, seed)
@@ -226,7 +231,7 @@ def info(
 
 @app.command()
 def serve(
-    preset: PresetOption = PresetName.modules,  # type: ignore[attr-defined]
+    preset: PresetOption = None,
     inputs: Annotated[int, typer.Option(help="Inputs of the machine.")] = 128,
     classes: Annotated[int, typer.Option(help="Classes of the machine.")] = 10,
     modules: ModulesOption = None,
@@ -245,7 +250,8 @@ def serve(
     if like is not None:
         config = checkpoint.load(like).config
     else:
-        config = _machine(preset.value, inputs, classes, modules, neurons, lanes)
+        chosen = _preset(preset, modules, neurons)
+        config = _machine(chosen, inputs, classes, modules, neurons, lanes)
     address = None if tcp is None else _address(tcp)
     wanted = pty or link is not None or address is None
     serve_board(config, tcp=address, pty=wanted, link=link, announce=report.out.print)
@@ -295,6 +301,13 @@ def _main(
 
 
 # ---- helpers ------------------------------------------------------------------------------------
+
+
+def _preset(given: Any, modules: int | None, neurons: int | None) -> str:
+    """The preset asked for; one module of so many neurons if that is all that was said."""
+    if given is not None:
+        return str(given.value)
+    return "paper" if neurons is not None and modules is None else "modules"
 
 
 def _machine(

@@ -267,3 +267,19 @@ def test_the_console_script_answers_quickly_without_a_traceback():
     assert "train" in script("--help").stdout
     failed = script("verify", "none.npz")
     assert failed.returncode == 3 and failed.stderr.startswith("error: none.npz does not exist")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "preset", "modules"),
+    [
+        (["--neurons", "9"], "paper", 1),
+        (["--neurons", "9", "--modules", "2"], "modules", 2),
+        (["--neurons", "9", "--preset", "modules"], "modules", 32),
+    ],
+)
+def test_neurons_alone_mean_one_module(here: Path, sizes: list[str], preset: str, modules: int):
+    result = run("train", "--samples", "20", "--epochs", "1", *sizes, "--json", "f.json")
+    assert result.exit_code == 0, result.output
+    figures = json.loads((here / "f.json").read_text())
+    assert figures["preset"] == preset
+    assert figures["config"]["modules"] == modules
