@@ -36,7 +36,7 @@ class Decision(wiring.Component):
 
     Timing
     ------
-    `busy` for C + 3 cycles after `start`; the results hold until the next `start`.
+    `busy` for C + 2 cycles after `start`; the results hold until the next `start`.
     """
 
     def __init__(self, layout: Layout):

@@ -33,7 +33,7 @@ class Readout(wiring.Component):
     event : In(valid, slot, positive, from_rest)
         A neuron changed to +1 (`positive`) or −1; `from_rest`: it had no state before.
     scores : Out(C × signed(score_bits))
-        Five cycles after the last event.
+        Three cycles after the last event.
     up, down : In(C)
         Classes whose readout moves towards, away from the state.
     step_true, step_false : In(8)
@@ -50,7 +50,7 @@ class Readout(wiring.Component):
 
     Timing
     ------
-    One event per cycle. A pass takes γ·P + 5 cycles.
+    One event per cycle. `learning` for γ·P + 3 cycles after `learn`.
     """
 
     def __init__(self, layout: Layout):

@@ -32,7 +32,7 @@ class CobsEncoder(wiring.Component):
 
     Timing
     ------
-    One cycle per payload byte, and 7 for the rest of the frame (one more per 254 bytes without a
+    One cycle per payload byte, and 6 for the rest of the frame (one more per 254 bytes without a
     zero).
     """
 

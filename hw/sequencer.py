@@ -21,7 +21,7 @@ from relaxon.hw.registers import REGISTERS
 from relaxon.layout import Layout
 
 SCORES_SETTLE = 4
-"""Cycles from the last event to the scores that include it (`Readout`)."""
+"""Cycles to wait for the scores that include the last event; `Readout` needs three."""
 LEARNER_HOLD = 2
 """Cycles for which a row's last UPDATE still needs the row's `learner`."""
 

@@ -34,7 +34,6 @@ FRAME_OVERHEAD = HEADER_BYTES + CRC_BYTES
 """Payload bytes beside the body."""
 ENCODING_BYTES = 2
 """COBS code byte and delimiter of a payload of up to 254 bytes."""
-NO_LABEL = 0xFF
 
 
 class Opcode(enum.IntEnum):

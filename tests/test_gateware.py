@@ -118,6 +118,8 @@ def test_phases_add_up_to_all_cycles() -> None:
         counters = board.counters()
     phases = [value for name, value in counters.items() if name.startswith("cycles_")]
     assert sum(phases) - counters["cycles_link"] == counters["cycles"]
+    # The link's share, as docs/architecture.md and CommandPort say.
+    assert counters["cycles_link"] == 30 * (22 + 2 * Layout(config).input_bytes)
 
 
 LANES = {"tiny-h8-n5": 4, "chain-m3-h32": 8, "digits-h64": 16, "gated-m8-h16": 32}
