@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -20,6 +20,7 @@ from relaxon.hw.operation import (
     operation_layout,
 )
 from relaxon.hw.popcount import Popcount
+from relaxon.hw.registers import REGISTERS
 from relaxon.hw.store import ColumnStore
 from relaxon.layout import Layout
 from relaxon.protocol import Space
@@ -43,7 +44,7 @@ class NeuronArray(wiring.Component):
     -------
     operation : In(operation_layout)
         What to do; taken every cycle.
-    self_coupling, chain_coupling, margin : In(signed(24))
+    self_coupling, chain_coupling, margin : In(signed)
         Registers.
     input_write : In(valid, address, data)
         Writes byte `address` of the packed input vector.
@@ -76,9 +77,9 @@ class NeuronArray(wiring.Component):
         super().__init__(
             {
                 "operation": In(operation_layout(layout)),
-                "self_coupling": In(signed(24)),
-                "chain_coupling": In(signed(24)),
-                "margin": In(signed(24)),
+                "self_coupling": In(REGISTERS["self_coupling"].shape),
+                "chain_coupling": In(REGISTERS["chain_coupling"].shape),
+                "margin": In(REGISTERS["margin"].shape),
                 "input_write": In(
                     data.StructLayout(
                         {"valid": 1, "address": bits_for(max(1, layout.input_bytes - 1)), "data": 8}

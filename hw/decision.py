@@ -6,6 +6,7 @@ from amaranth import Array, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from relaxon.hw.registers import REGISTERS
 from relaxon.layout import Layout
 
 
@@ -23,7 +24,7 @@ class Decision(wiring.Component):
         Must hold while `busy`.
     label : In
         y.
-    gate, margin_true, margin_false : In(signed(24))
+    gate, margin_true, margin_false : In(signed)
         Registers.
     start : In(1)
     busy : Out(1)
@@ -46,9 +47,9 @@ class Decision(wiring.Component):
             {
                 "scores": In(data.ArrayLayout(signed(config.score_bits), config.classes)),
                 "label": In(range(config.classes)),
-                "gate": In(signed(24)),
-                "margin_true": In(signed(24)),
-                "margin_false": In(signed(24)),
+                "gate": In(REGISTERS["gate"].shape),
+                "margin_true": In(REGISTERS["readout_margin_true"].shape),
+                "margin_false": In(REGISTERS["readout_margin_false"].shape),
                 "start": In(1),
                 "busy": Out(1),
                 "prediction": Out(range(config.classes)),

@@ -11,6 +11,7 @@ from amaranth.utils import bits_for
 from relaxon.hw.hostport import HostPort
 from relaxon.hw.operation import group_bits
 from relaxon.hw.popcount import Popcount
+from relaxon.hw.registers import REGISTERS
 from relaxon.layout import Layout
 from relaxon.protocol import Space
 
@@ -36,7 +37,7 @@ class Readout(wiring.Component):
         Three cycles after the last event.
     up, down : In(C)
         Classes whose readout moves towards, away from the state.
-    step_true, step_false : In(8)
+    step_true, step_false : In
         Sizes of a move up, down.
     learn : In(1)
         Start a pass; `up` and `down` must hold until `learning` falls.
@@ -66,8 +67,8 @@ class Readout(wiring.Component):
                 "scores": Out(data.ArrayLayout(signed(layout.config.score_bits), c)),
                 "up": In(c),
                 "down": In(c),
-                "step_true": In(8),
-                "step_false": In(8),
+                "step_true": In(REGISTERS["readout_step_true"].shape),
+                "step_false": In(REGISTERS["readout_step_false"].shape),
                 "learn": In(1),
                 "learning": Out(1),
                 "state_read": Out(group_bits(layout)),
