@@ -1,54 +1,21 @@
-"""The command port: takes frames in sequence, carries them out, and answers."""
+"""The command port: takes frames in sequence, has them carried out, and answers."""
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import data, enum, stream, wiring
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for
 
 from relaxon import protocol
-from relaxon.hw.hostport import READ_CYCLES, HostPort
-from relaxon.hw.operation import address_bits, group_bits
+from relaxon.hw.access import AccessPort, host_ports, port_name
+from relaxon.hw.answer import Answer, AnswerWriter
+from relaxon.hw.identity import Identity
+from relaxon.hw.order import Order
 from relaxon.hw.replies import REPLY_BYTE
-from relaxon.hw.sequencer import outcome_layout
+from relaxon.hw.samples import SamplePort, SampleTarget
+from relaxon.hw.streams import feed
 from relaxon.layout import Layout
 from relaxon.protocol import Opcode, Space, Status
-
-
-def host_ports(layout: Layout) -> dict[Space, HostPort]:
-    """The signature of every address space's port."""
-    bits = {
-        Space.REGISTERS: bits_for(len(protocol.REGISTERS) - 1),
-        Space.COUNTERS: bits_for(len(protocol.COUNTERS) - 1),
-        Space.WEIGHTS: address_bits(layout),
-        Space.READOUT: bits_for(layout.slots - 1),
-        Space.STATE: group_bits(layout),
-    }
-    return {space: HostPort(bits[space], 8 * layout.word_bytes(space)) for space in Space}
-
-
-def port_name(space: Space) -> str:
-    """The member that is a space's port."""
-    return f"{space.name.lower()}_port"
-
-
-class Order(enum.Enum, shape=2):
-    """Where a frame stands in the sequence."""
-
-    DUE = 0
-    REPEATED = 1
-    MISPLACED = 2
-    OUTSIDE = 3
-    """HELLO: answered whatever its number."""
-
-
-class After(enum.Enum, shape=2):
-    """What follows the bytes being sent from the shift register."""
-
-    END = 0
-    WORD = 1
-    SCORE = 2
 
 
 class CommandPort(wiring.Component):
@@ -56,11 +23,14 @@ class CommandPort(wiring.Component):
 
     ::
 
-        receiver ─▶ ACCEPT ▶ HEAD ▶ ORDER ─┬▶ ACCESS ▶ CHECK ▶ word loop ───────────┐
-                                           ├▶ LABEL ▶ INPUTS ▶ RUN ─▶ (scores) ─────┼▶ answer ─▶ replies
-                                           └▶ error, HELLO ─────────────────────────┘
+        receiver ─▶ ACCEPT ▶ HEAD ▶ ORDER ─┬▶ SAMPLE ▶ ALONE ────── samples ─▶ machine ┐
+                                           ├▶ ACCESS ────────────── access ─▶ words ───┤
+                                           ├▶ HELLO ─────────────── identity ──────────┼▶ answer
+                                           ├▶ REFUSE, COMPLAIN ────────────────────────┘    │
+                                           └▶ REPEAT ────────────────────────────────────▶ replies
 
-    Words of every space and all answers pass through one shift register, lowest byte first.
+    A good TRAIN or INFER that is due is fetched while the machine computes the one before. Every
+    other frame waits until all samples under way are computed and answered.
 
     Parameters
     ----------
@@ -75,22 +45,21 @@ class CommandPort(wiring.Component):
         From the `Receiver`.
     slot, payload, repeat, pending
         To the `ReplyCache`.
-    start, training, label, input_write, done, outcome, scores
-        To the `Machine`.
-    *_port : Out(HostPort)
-        One for each `Space`.
+    machine : Out(SampleTarget)
+    *_port : Out(HostPort), invalidate : Out(1)
+        See `AccessPort`.
     duplicate, out_of_sequence, refused, link_cycle : Out(1)
         To count.
     busy : Out(1)
 
     Timing
     ------
-    A training sample costs 22 cycles and 2 for each byte of the input, beside the machine's own.
+    A sample is taken in at most 8 cycles and 2 for each byte of the body, while the machine computes
+    the one before.
     """
 
     def __init__(self, layout: Layout, *, build: int = 0, clock_hz: int = 0):
         self.layout, self._build, self._clock_hz = layout, build, clock_hz
-        config = layout.config
         super().__init__(
             {
                 "frame_valid": In(1),
@@ -101,18 +70,9 @@ class CommandPort(wiring.Component):
                 "payload": Out(stream.Signature(REPLY_BYTE)),
                 "repeat": Out(1),
                 "pending": In(1),
-                "start": Out(1),
-                "training": Out(1),
-                "label": Out(range(config.classes)),
-                "input_write": Out(
-                    data.StructLayout(
-                        {"valid": 1, "address": bits_for(max(1, layout.input_bytes - 1)), "data": 8}
-                    )
-                ),
-                "done": In(1),
-                "outcome": In(outcome_layout(layout)),
-                "scores": In(data.ArrayLayout(signed(config.score_bits), config.classes)),
+                "machine": Out(SampleTarget(layout)),
                 **{port_name(s): Out(port) for s, port in host_ports(layout).items()},
+                "invalidate": Out(1),
                 "duplicate": Out(1),
                 "out_of_sequence": Out(1),
                 "refused": Out(1),
@@ -123,32 +83,62 @@ class CommandPort(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        layout = self.layout
-        largest = max(
-            protocol.IDENTITY.size, protocol.ACCESS.size, *(layout.word_bytes(s) for s in Space)
-        )
-        self.register = Signal(8 * largest)
-        self.count = Signal(range(largest + 1))  # bytes still to move through it
         self.sequence, self.opcode, self.status = Signal(8), Signal(8), Signal(8)
-        self.expected = Signal(8)
-        self.executed = Signal(range(protocol.SLOTS))  # how many slots hold an answer
-        self.complained = Signal()  # OUT_OF_SEQUENCE was sent for this gap
-        self.order = Signal(Order)
-        self.body = Signal.like(self.frame_length)
-        self.empty = Signal()  # the answer has no body
-        self.after, self.final = Signal(After), Signal()
+        self.length = Signal.like(self.frame_length)  # of the body
+        self.answer = Answer().create()  # to the frame at hand, samples apart
 
-        m.d.comb += self.slot.eq(self.expected)
+        m.submodules.order = self.order = Order()
+        m.d.comb += self.order.sequence.eq(self.sequence)
+        self._samples(m)
+        self._access(m)
+        m.submodules.identity = self.identity = Identity(
+            self.layout, build=self._build, clock_hz=self._clock_hz
+        )
+        m.d.comb += self.identity.expected.eq(self.order.expected)
         with m.FSM() as fsm:
             self._header(m)
             self._order(m)
-            self._access(m)
-            self._sample(m)
-            self._answer(m)
-        m.d.comb += self.busy.eq(~fsm.ongoing("ACCEPT"))
-        sample = (self.opcode >= Opcode.TRAIN) & (self.opcode <= Opcode.SCORE)
-        m.d.comb += self.link_cycle.eq(self.busy & sample & ~fsm.ongoing("RUN"))
+            self._carry_out(m)
+            self._refuse(m)
+        self._write_answers(m)
+        m.d.comb += self.busy.eq(~fsm.ongoing("ACCEPT") | self.samples.busy)
         return m
+
+    # ---- the parts --------------------------------------------------------------------------
+
+    def _samples(self, m: Module) -> None:
+        m.submodules.samples = samples = self.samples = SamplePort(self.layout)
+        wiring.connect(m, samples.machine, wiring.flipped(self.machine))
+        m.d.comb += [
+            samples.training.eq(self.opcode == Opcode.TRAIN),
+            samples.scoring.eq(self.opcode == Opcode.SCORE),
+            samples.expected.eq(self.order.expected),
+            self.link_cycle.eq(samples.link_cycle),
+        ]
+
+    def _access(self, m: Module) -> None:
+        m.submodules.access = access = self.access = AccessPort(self.layout)
+        for space in Space:
+            name = port_name(space)
+            wiring.connect(m, getattr(access, name), wiring.flipped(getattr(self, name)))
+        m.d.comb += [
+            access.reads.eq(self.opcode == Opcode.READ),
+            access.length.eq(self.length),
+            self.invalidate.eq(access.invalidate),
+        ]
+
+    def _write_answers(self, m: Module) -> None:
+        m.submodules.writer = writer = AnswerWriter()
+        wiring.connect(m, writer.payload, wiring.flipped(self.payload))
+        wiring.connect(m, writer.early, self.samples.answer)
+        wiring.connect(m, writer.late, self.answer)
+        m.d.comb += [
+            self.slot.eq(Mux(self.repeat, self.sequence, writer.slot)),
+            writer.pending.eq(self.pending),
+            writer.hold.eq(self.samples.busy),
+            self.answer.head.payload.slot.eq(self.order.expected),
+            self.answer.head.payload.sequence.eq(self.sequence),
+        ]
 
     # ---- taking a frame ---------------------------------------------------------------------
 
@@ -163,11 +153,7 @@ class CommandPort(wiring.Component):
                 with self._take(m):
                     m.d.sync += [
                         self.sequence.eq(self.bytes.payload),
-                        self.body.eq(self.frame_length - protocol.HEADER_BYTES),
-                        self.status.eq(Status.OK),
-                        self.empty.eq(1),
-                        self.final.eq(1),
-                        self.after.eq(After.END),
+                        self.length.eq(self.frame_length - protocol.HEADER_BYTES),
                     ]
                     m.next = "HEAD"
         with m.State("HEAD"):
@@ -177,300 +163,121 @@ class CommandPort(wiring.Component):
 
     def _order(self, m: Module) -> None:
         """Only the frame that is due is carried out."""
-        behind = Signal(8)
-        m.d.comb += behind.eq(self.expected - self.sequence)
+        order, inputs = self.order, self.layout.input_bytes
+        overlaps = Signal()  # a good sample, but for its label
+        m.d.comb += overlaps.eq(
+            order.due
+            & Cat(
+                (self.opcode == opcode) & (self.length == head + inputs)
+                for opcode, head in ((Opcode.TRAIN, protocol.TRAIN.size), (Opcode.INFER, 0))
+            ).any()
+        )
         with m.State("ORDER"):
-            hello = (self.opcode == Opcode.HELLO) & (self.body == protocol.HELLO.size)
-            with m.If(hello):
-                m.d.sync += [self.order.eq(Order.OUTSIDE), self.count.eq(protocol.HELLO.size)]
-                m.next = "NONCE"
-            with m.Elif(behind == 0):
-                m.d.sync += self.order.eq(Order.DUE)
-                self._dispatch(m)
-            with m.Elif((behind <= self.executed) & (behind < protocol.SLOTS)):
-                m.d.sync += self.order.eq(Order.REPEATED)
-                m.next = "REPEAT"
-            with m.Else():
-                m.d.comb += self.out_of_sequence.eq(1)
-                m.d.sync += [
-                    self.order.eq(Order.MISPLACED),
-                    self.status.eq(Status.OUT_OF_SEQUENCE),
-                    self.register.eq(self.expected),
-                    self.count.eq(protocol.EXPECTED.size),
-                    self.empty.eq(0),
-                    self.complained.eq(1),
-                ]
-                m.next = "WAIT"
-                with m.If(self.complained):
-                    m.next = "LEAVE"
+            with m.If(overlaps):
+                m.next = "SAMPLE"
+            with m.Elif(~self.samples.busy):
+                with m.If((self.opcode == Opcode.HELLO) & (self.length == protocol.HELLO.size)):
+                    m.next = "HELLO"
+                with m.Elif(order.due):
+                    self._dispatch(m)
+                with m.Elif(order.repeated):
+                    m.next = "REPEAT"
+                with m.Else():
+                    m.d.comb += [self.out_of_sequence.eq(1), order.complain.eq(1)]
+                    m.next = "COMPLAIN"
+                    with m.If(order.complained):
+                        m.next = "LEAVE"
         with m.State("REPEAT"):  # answered before: the same answer again
-            m.d.comb += [self.slot.eq(self.sequence), self.repeat.eq(1), self.duplicate.eq(1)]
+            m.d.comb += [self.repeat.eq(1), self.duplicate.eq(1)]
             m.next = "LEAVE"
-        with m.State("NONCE"):
-            with self._take(m):
-                m.d.sync += [
-                    self.register[: 8 * protocol.HELLO.size].eq(
-                        Cat(self.register[8 : 8 * protocol.HELLO.size], self.bytes.payload)
-                    ),
-                    self.count.eq(self.count - 1),
-                ]
-                with m.If(self.count == 1):
-                    m.next = "IDENTIFY"
-        with m.State("IDENTIFY"):
-            m.d.sync += [
-                self.register.eq(self._identity()),
-                self.count.eq(protocol.IDENTITY.size),
-                self.empty.eq(0),
-                self.complained.eq(0),
-            ]
-            m.next = "WAIT"
-
-    def _identity(self):
-        """The bytes of IDENTITY: the nonce is in the shift register, the rest is known here."""
-        config = self.layout.config
-        known = {
-            "nonce": self.register[: 8 * protocol.HELLO.size],
-            "version": protocol.VERSION,
-            "expected": self.expected,
-            "build": self._build,
-            "rx_bytes": self.layout.rx_bytes,
-            "slot_bytes": self.layout.slot_bytes,
-            "clock_hz": self._clock_hz,
-            **config.structure(),
-        }
-        return Cat(
-            Const(known[name], 8 * size) if isinstance(known[name], int) else known[name]
-            for name, (_, size) in protocol.IDENTITY.offsets().items()
-        )
-
-    def _dispatch(self, m: Module) -> None:
-        """To the states of the opcode, or to the error its length deserves."""
-        inputs = self.layout.input_bytes
-        with m.Switch(self.opcode):
-            with m.Case(Opcode.READ, Opcode.WRITE):
-                m.d.sync += self.count.eq(protocol.ACCESS.size)
-                self._require(m, self.body >= protocol.ACCESS.size, Status.BAD_LENGTH, "ACCESS")
-            with m.Case(Opcode.TRAIN):
-                good = self.body == protocol.TRAIN.size + inputs
-                self._require(m, good, Status.BAD_LENGTH, "LABEL")
-            with m.Case(Opcode.INFER, Opcode.SCORE):
-                self._require(m, self.body == inputs, Status.BAD_LENGTH, "INPUTS")
-            with m.Default():
-                bad = Mux(self.opcode == Opcode.HELLO, Status.BAD_LENGTH, Status.BAD_OPCODE)
-                m.d.sync += self.status.eq(bad)
-                m.next = "WAIT"
-
-    def _require(self, m: Module, good, otherwise: Status, then: str) -> None:
-        with m.If(good):
-            m.next = then
-        with m.Else():
-            m.d.sync += self.status.eq(otherwise)
-            m.next = "WAIT"
-
-    # ---- words ------------------------------------------------------------------------------
-
-    def _access(self, m: Module) -> None:
-        layout = self.layout
-        request = Signal(
-            data.StructLayout(
-                {name: 8 * size for name, (_, size) in protocol.ACCESS.offsets().items()}
-            )
-        )
-        words = Array(layout.words(s) for s in Space)
-        sizes = Array(layout.word_bytes(s) for s in Space)
-        size = Signal(range(max(layout.word_bytes(s) for s in Space) + 1))
-        total = Signal(8 + len(size))
-        reads = self.opcode == Opcode.READ
-        ports = [getattr(self, port_name(space)) for space in Space]
-        wait = Signal(range(READ_CYCLES + 1))
-
-        with m.State("ACCESS"):  # space, address, count
-            with self._take(m):
-                m.d.sync += [
-                    request.eq(Cat(request.as_value()[8:], self.bytes.payload)),
-                    self.count.eq(self.count - 1),
-                ]
-                with m.If(self.count == 1):
-                    m.next = "MEASURE"
-        with m.State("MEASURE"):
-            m.d.sync += size.eq(sizes[request.space])
-            m.next = "MULTIPLY"
-        with m.State("MULTIPLY"):
-            m.d.sync += total.eq(request.count * size)
-            m.next = "CHECK"
-        with m.State("CHECK"):
-            known = request.space < len(Space)
-            inside = request.address + request.count <= words[request.space]
-            fits = total <= layout.reply_body
-            exact = self.body == protocol.ACCESS.size + Mux(reads, 0, total)
-            m.d.sync += self.count.eq(size)
-            m.next = "WAIT"
-            with m.If(~known | (request.count == 0) | ~inside):
-                m.d.sync += self.status.eq(Status.BAD_ADDRESS)
-            with m.Elif(~fits | ~exact):
-                m.d.sync += self.status.eq(Status.BAD_LENGTH)
-            with m.Elif(reads):
-                m.d.sync += [self.after.eq(After.WORD), self.empty.eq(0), wait.eq(READ_CYCLES)]
-                m.d.sync += self.final.eq(request.count == 1)
-                m.next = "FETCH"
-            with m.Else():
-                m.next = "COLLECT"
-
-        for space, port in zip(Space, ports, strict=True):
-            width = 8 * layout.word_bytes(space)
-            m.d.comb += [
-                port.address.eq(request.address),
-                port.write_data.eq(self.register[len(self.register) - width :]),
-            ]
-        with m.State("FETCH"):  # a word into the shift register
-            m.d.comb += [port.active.eq(1) for port in ports]
-            m.d.sync += wait.eq(wait - 1)
-            with m.If(wait == 0):
-                with m.Switch(request.space):
-                    for space, port in zip(Space, ports, strict=True):
-                        with m.Case(space):
-                            m.d.sync += self.register.eq(port.read_data)
-                m.d.sync += [
-                    self.count.eq(size),
-                    self.final.eq(request.count == 1),
-                    request.address.eq(request.address + 1),
-                    request.count.eq(request.count - 1),
-                    wait.eq(READ_CYCLES),
-                ]
-                m.next = "WAIT"
-        with m.State("COLLECT"):  # a word from the frame
-            with self._take(m):
-                m.d.sync += [
-                    self.register.eq(Cat(self.register[8:], self.bytes.payload)),
-                    self.count.eq(self.count - 1),
-                ]
-                with m.If(self.count == 1):
-                    m.next = "STORE"
-        with m.State("STORE"):
-            for space, port in zip(Space, ports, strict=True):
-                chosen = request.space == space
-                m.d.comb += [port.active.eq(chosen), port.write.eq(chosen)]
-            m.d.sync += [
-                self.count.eq(size),
-                request.address.eq(request.address + 1),
-                request.count.eq(request.count - 1),
-            ]
-            m.next = "COLLECT"
-            with m.If(request.count == 1):
-                m.next = "WAIT"
-
-    # ---- samples ----------------------------------------------------------------------------
-
-    def _sample(self, m: Module) -> None:
-        at = Signal(range(self.layout.input_bytes + 1))
-        self.score = Signal(range(self.layout.config.classes + 1))
-        m.d.comb += [
-            self.input_write.address.eq(at),
-            self.input_write.data.eq(self.bytes.payload),
-            self.training.eq(self.opcode == Opcode.TRAIN),
-        ]
-        with m.State("LABEL"):
-            with self._take(m):
-                m.d.sync += self.label.eq(self.bytes.payload)
-                good = self.bytes.payload < self.layout.config.classes
-                self._require(m, good, Status.BAD_LABEL, "INPUTS")
-        with m.State("INPUTS"):  # x, eight inputs a byte
-            with self._take(m):
-                m.d.comb += self.input_write.valid.eq(1)
-                m.d.sync += at.eq(at + 1)
-                with m.If(at == self.layout.input_bytes - 1):
-                    m.d.sync += at.eq(0)
-                    m.next = "START"
-        with m.State("START"):
-            m.d.comb += self.start.eq(1)
-            m.next = "RUN"
-        with m.State("RUN"):
-            outcome = {name: self.outcome[name] for name in protocol.OUTCOME.types}
-            packed = Cat(
-                _widened(m, name, outcome[name], 8 * size)
-                for name, (_, size) in protocol.OUTCOME.offsets().items()
-            )
-            with m.If(self.done):
-                scores = self.opcode == Opcode.SCORE
-                m.d.sync += [
-                    self.register.eq(packed),
-                    self.count.eq(protocol.OUTCOME.size),
-                    self.empty.eq(0),
-                    self.score.eq(0),
-                    self.final.eq(~scores),
-                    self.after.eq(Mux(scores, After.SCORE, After.END)),
-                ]
-                m.next = "WAIT"
-        with m.State("SCORE"):  # the next class's score into the shift register
-            value = Signal(signed(8 * protocol.SCORE_BYTES))
-            m.d.comb += value.eq(Array(self.scores)[self.score])
-            m.d.sync += [
-                self.register.eq(value.as_unsigned()),
-                self.count.eq(protocol.SCORE_BYTES),
-                self.score.eq(self.score + 1),
-                self.final.eq(self.score == self.layout.config.classes - 1),
-            ]
-            m.next = "SEND"
-
-    # ---- answering --------------------------------------------------------------------------
-
-    def _answer(self, m: Module) -> None:
-        answer = self.payload.payload
-        begun = Signal()  # sequence and status are sent
-        with m.State("WAIT"):  # until the slot's last answer is on its way
-            with m.If(begun):
-                m.next = "SEND"
-            with m.Elif(~self.pending):
-                m.next = "NUMBER"
-        with m.State("NUMBER"):
-            m.d.comb += [self.payload.valid.eq(1), answer.data.eq(self.sequence)]
-            with m.If(self.payload.ready):
-                m.next = "STATUS"
-        with m.State("STATUS"):
-            m.d.comb += [
-                self.payload.valid.eq(1),
-                answer.data.eq(self.status),
-                answer.last.eq(self.empty),
-            ]
-            with m.If(self.payload.ready):
-                m.d.sync += begun.eq(1)
-                m.next = "SEND"
-                with m.If(self.empty):
-                    m.next = "CLOSE"
-        with m.State("SEND"):
-            last = self.count == 1
-            m.d.comb += [
-                self.payload.valid.eq(1),
-                answer.data.eq(self.register[:8]),
-                answer.last.eq(last & self.final),
-            ]
-            with m.If(self.payload.ready):
-                m.d.sync += [self.register.eq(self.register >> 8), self.count.eq(self.count - 1)]
-                with m.If(last):
-                    with m.If(self.final):
-                        m.next = "CLOSE"
-                    with m.Elif(self.after == After.WORD):
-                        m.next = "FETCH"
-                    with m.Else():
-                        m.next = "SCORE"
-        with m.State("CLOSE"):  # the cache adds the checksum and queues the answer
-            with m.If(self.pending):
-                m.d.comb += self.refused.eq(
-                    (self.order == Order.DUE) & (self.status != Status.OK)
-                )
-                with m.If(self.order == Order.DUE):
-                    m.d.sync += [self.expected.eq(self.expected + 1), self.complained.eq(0)]
-                    with m.If(self.executed != protocol.SLOTS - 1):
-                        m.d.sync += self.executed.eq(self.executed + 1)
-                m.next = "LEAVE"
         with m.State("LEAVE"):
             m.d.comb += self.next_frame.eq(1)
-            m.d.sync += begun.eq(0)
             m.next = "ACCEPT"
 
+    def _dispatch(self, m: Module) -> None:
+        """To the state of the opcode, or to the error that it or its length deserves."""
+        m.d.sync += self.status.eq(Status.BAD_LENGTH)
+        m.next = "REFUSE"
+        with m.Switch(self.opcode):
+            with m.Case(Opcode.READ, Opcode.WRITE):
+                with m.If(self.length >= protocol.ACCESS.size):
+                    m.next = "ACCESS"
+            with m.Case(Opcode.SCORE):
+                with m.If(self.length == self.layout.input_bytes):
+                    m.next = "SAMPLE"
+            with m.Case(Opcode.HELLO, Opcode.TRAIN, Opcode.INFER):
+                pass
+            with m.Default():
+                m.d.sync += self.status.eq(Status.BAD_OPCODE)
 
-def _widened(m: Module, name: str, value, width: int) -> Signal:
-    """`value`, zero-extended to `width` bits."""
-    wide = Signal(width, name=f"{name}_bytes")
-    m.d.comb += wide.eq(value)
-    return wide
+    # ---- carrying it out --------------------------------------------------------------------
+
+    def _answered(self, m: Module):
+        """The condition that the frame's answer is complete."""
+        return m.If(self.answer.head.valid & self.answer.head.ready)
+
+    def _carry_out(self, m: Module) -> None:
+        head = self.answer.head
+        samples, access, identity = self.samples, self.access, self.identity
+        with m.State("SAMPLE"):
+            m.d.comb += samples.fetch.eq(1)
+            feed(m, self.bytes, samples.bytes)
+            with m.If(samples.taken):
+                m.d.comb += self.order.step.eq(1)
+                m.next = "LEAVE"
+                with m.If(self.opcode == Opcode.SCORE):
+                    m.next = "ALONE"
+            with m.If(samples.bad_label):
+                m.d.sync += self.status.eq(Status.BAD_LABEL)
+                m.next = "REFUSE"
+        with m.State("ALONE"):  # the scores hold until the next sample
+            with m.If(~samples.busy):
+                m.next = "LEAVE"
+        with m.State("ACCESS"):
+            m.d.comb += [
+                access.active.eq(1),
+                head.valid.eq(access.result.valid),
+                head.payload.status.eq(access.result.status),
+                head.payload.empty.eq(access.result.empty),
+            ]
+            feed(m, self.bytes, access.bytes)
+            feed(m, access.body, self.answer.body)
+            with self._answered(m):
+                m.d.comb += [
+                    self.order.step.eq(1),
+                    self.refused.eq(access.result.status != Status.OK),
+                ]
+                m.next = "LEAVE"
+        with m.State("HELLO"):
+            m.d.comb += [
+                identity.active.eq(1),
+                head.valid.eq(identity.known),
+                head.payload.status.eq(Status.OK),
+            ]
+            feed(m, self.bytes, identity.bytes)
+            feed(m, identity.body, self.answer.body)
+            with self._answered(m):
+                m.d.comb += self.order.forgive.eq(1)
+                m.next = "LEAVE"
+
+    def _refuse(self, m: Module) -> None:
+        head, body = self.answer.head, self.answer.body
+        with m.State("REFUSE"):
+            m.d.comb += [
+                head.valid.eq(1),
+                head.payload.status.eq(self.status),
+                head.payload.empty.eq(1),
+            ]
+            with self._answered(m):
+                m.d.comb += [self.order.step.eq(1), self.refused.eq(1)]
+                m.next = "LEAVE"
+        with m.State("COMPLAIN"):  # which frame is missing
+            m.d.comb += [
+                head.valid.eq(1),
+                head.payload.status.eq(Status.OUT_OF_SEQUENCE),
+                body.valid.eq(1),
+                body.payload.data.eq(self.order.expected),
+                body.payload.last.eq(1),
+            ]
+            with self._answered(m):
+                m.next = "LEAVE"

@@ -7,7 +7,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from relaxon.config import Config
-from relaxon.hw.command import CommandPort, port_name
+from relaxon.hw.access import port_name
+from relaxon.hw.command import CommandPort
 from relaxon.hw.counters import Counters
 from relaxon.hw.framing import Receiver
 from relaxon.hw.machine import Machine
@@ -64,6 +65,7 @@ class Core(wiring.Component):
         wiring.connect(m, wiring.flipped(self.rx), receiver.bytes)
         wiring.connect(m, receiver.payload, command.bytes)
         wiring.connect(m, command.payload, replies.payload)
+        wiring.connect(m, command.machine.sample, machine.sample)
         wiring.connect(m, replies.bytes, wiring.flipped(self.tx))
         for space, port in {
             Space.REGISTERS: registers.host,
@@ -82,14 +84,14 @@ class Core(wiring.Component):
             replies.slot.eq(command.slot),
             replies.repeat.eq(command.repeat),
             command.pending.eq(replies.pending),
-            machine.start.eq(command.start),
-            machine.training.eq(command.training),
-            machine.label.eq(command.label),
-            machine.input_write.eq(command.input_write),
+            machine.input_write.eq(command.machine.input_write),
+            machine.invalidate.eq(command.invalidate),
             machine.registers.eq(registers.values),
-            command.done.eq(machine.done),
-            command.outcome.eq(machine.outcome),
-            command.scores.eq(machine.scores),
+            command.machine.input_free.eq(machine.input_free),
+            command.machine.busy.eq(machine.busy),
+            command.machine.done.eq(machine.done),
+            command.machine.outcome.eq(machine.outcome),
+            command.machine.scores.eq(machine.scores),
             amounts.eq(machine.amounts),
             amounts.frames.eq(receiver.kept),
             amounts.bad_frames.eq(receiver.bad),

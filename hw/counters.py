@@ -10,8 +10,8 @@ from amaranth.utils import bits_for
 from relaxon import protocol
 from relaxon.hw.hostport import HostPort
 
-AMOUNT_BITS = 9
-"""Widest amount a counter grows by in one cycle: 256 lanes."""
+AMOUNT_BITS = 11
+"""Widest amount a counter grows by in one cycle: all elements of 128 strips of 8 banks."""
 ENVELOPE = "field_envelope"
 """The one figure that is not summed but or-ed."""
 

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Module, Signal, signed
+from amaranth import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from relaxon.hw.registers import REGISTERS
+from relaxon.hw.rotation import delayed
 from relaxon.layout import Layout
 
 
 class Decision(wiring.Component):
-    """Walks over the scores, one class per cycle.
+    """Asks for the scores, one class per cycle, and compares them.
 
     Parameters
     ----------
     layout
         The machine's geometry.
+    latency
+        Cycles from `score_of` to `score`.
 
     Members
     -------
-    scores : In(C × signed)
-        Must hold while `busy`.
+    score_of : Out, score : In
+        Scores must hold while `busy`.
     label : In
         y.
     gate, margin_true, margin_false : In(signed)
         Registers.
     start : In(1)
     busy : Out(1)
+    scores : Out(C × signed)
+        All of them, for the host.
     prediction : Out
         argmax r, the lowest class on a tie.
     passes : Out(1)
@@ -37,21 +42,23 @@ class Decision(wiring.Component):
 
     Timing
     ------
-    `busy` for C + 2 cycles after `start`; the results hold until the next `start`.
+    `busy` for C + 1 + latency cycles after `start`; the results hold until the next `start`.
     """
 
-    def __init__(self, layout: Layout):
+    def __init__(self, layout: Layout, latency: int):
         config = layout.config
-        self._classes = config.classes
+        self._classes, self._latency = config.classes, latency
         super().__init__(
             {
-                "scores": In(data.ArrayLayout(signed(config.score_bits), config.classes)),
+                "score_of": Out(range(config.classes)),
+                "score": In(signed(config.score_bits)),
                 "label": In(range(config.classes)),
                 "gate": In(REGISTERS["gate"].shape),
                 "margin_true": In(REGISTERS["readout_margin_true"].shape),
                 "margin_false": In(REGISTERS["readout_margin_false"].shape),
                 "start": In(1),
                 "busy": Out(1),
+                "scores": Out(data.ArrayLayout(signed(config.score_bits), config.classes)),
                 "prediction": Out(range(config.classes)),
                 "passes": Out(1),
                 "up": Out(config.classes),
@@ -61,22 +68,24 @@ class Decision(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        at, walking = Signal(range(self._classes)), Signal()
-        score = Signal.like(self.scores[0])
-        compared, compares, finishes = Signal.like(at), Signal(), Signal()
+        walking, finishes = Signal(), Signal()
+        score = self.score
         best, rival, true = (Signal.like(score, name=n) for n in ("best", "rival", "true"))
         any_best, any_rival = Signal(), Signal()
-        m.d.comb += self.busy.eq(walking | compares | finishes)
 
-        # Fetch r[at] …
-        m.d.sync += [score.eq(Array(self.scores)[at]), compared.eq(at), compares.eq(walking)]
+        # Ask for r[at] …
+        at = self.score_of
         with m.If(walking):
             m.d.sync += at.eq(at + 1)
             with m.If(at == self._classes - 1):
                 m.d.sync += walking.eq(0)
         # … compare it …
+        compares, compared, last = delayed(
+            m, self._latency, walking, at, walking & (at == self._classes - 1)
+        )
         is_label = compared == self.label
         with m.If(compares):
+            m.d.sync += self.scores[compared].eq(score)
             with m.If((score > best) | ~any_best):
                 m.d.sync += [best.eq(score), self.prediction.eq(compared)]
             with m.If(~is_label & ((score > rival) | ~any_rival)):
@@ -89,10 +98,10 @@ class Decision(wiring.Component):
                 self.down.bit_select(compared, 1).eq(~is_label & (-score <= self.margin_false)),
             ]
         # … and, after the last, the gate.
-        m.d.sync += finishes.eq(compares & ~walking)
+        m.d.sync += finishes.eq(last)
         with m.If(finishes):
-            m.d.sync += self.passes.eq(true - rival > self.gate)
+            m.d.sync += [self.passes.eq(true - rival > self.gate), self.busy.eq(0)]
 
         with m.If(self.start):
-            m.d.sync += [walking.eq(1), at.eq(0), any_best.eq(0), any_rival.eq(0)]
+            m.d.sync += [walking.eq(1), at.eq(0), self.busy.eq(1), any_best.eq(0), any_rival.eq(0)]
         return m

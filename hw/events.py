@@ -1,37 +1,42 @@
-"""From masks to events: the list of groups that changed, and the scanner that walks it."""
+"""From masks to events: lists of words with marked bits, and the scanner that walks over them."""
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from relaxon.hw.operation import entry_layout, event_layout, group_bits
-from relaxon.layout import Layout
+PRIORITY_CHUNK = 4
+"""Bits among which the lowest is found by one level of logic."""
 
 
 class EntryList(wiring.Component):
-    """Groups with reported neurons, in order: filled by one pass over the groups, then read out.
+    """Entries in order: filled by one pass, read out from then on or meanwhile.
+
+    Parameters
+    ----------
+    entry
+        Shape of an entry.
+    depth
+        Entries of one pass.
 
     Members
     -------
     clear : In(1)
-        Forget everything.
+        Forget everything, before a new pass.
     push : In(valid, entry)
-        Append; the list holds one entry per group, which a pass cannot exceed.
     entries : Out(stream)
-        The entries, oldest first. Start reading only after the pass is complete.
+        The entries, oldest first.
 
     Timing
     ------
-    One entry per cycle each way; an entry can be read two cycles after it was pushed.
+    One entry per cycle each way; an entry can be read a cycle after it was pushed.
     """
 
-    def __init__(self, layout: Layout):
-        self.layout = layout
-        entry = entry_layout(layout)
+    def __init__(self, entry: data.StructLayout, depth: int):
+        self._entry, self._depth = entry, max(2, depth)
         super().__init__(
             {
                 "clear": In(1),
@@ -42,12 +47,12 @@ class EntryList(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        depth = max(2, self.layout.groups)
-        m.submodules.memory = memory = Memory(
-            shape=entry_layout(self.layout), depth=depth, init=[]
+        m.submodules.memory = memory = Memory(shape=self._entry, depth=self._depth, init=[])
+        write = memory.write_port()
+        read = memory.read_port(transparent_for=(write,))
+        end, at, following = (
+            Signal(bits_for(self._depth), name=n) for n in ("end", "at", "following")
         )
-        write, read = memory.write_port(), memory.read_port()
-        end, at, following = (Signal(bits_for(depth), name=n) for n in ("end", "at", "following"))
         m.d.comb += [
             write.addr.eq(end),
             write.data.eq(self.push.entry),
@@ -55,111 +60,120 @@ class EntryList(wiring.Component):
             following.eq(at + (self.entries.valid & self.entries.ready)),
             read.addr.eq(following),
             self.entries.payload.eq(read.data),
+            self.entries.valid.eq(end != at),
         ]
-        m.d.sync += [
-            end.eq(end + self.push.valid),
-            at.eq(following),
-            self.entries.valid.eq(following < end),
-        ]
+        m.d.sync += [end.eq(end + self.push.valid), at.eq(following)]
         with m.If(self.clear):
-            m.d.sync += [end.eq(0), at.eq(0), self.entries.valid.eq(0)]
+            m.d.sync += [end.eq(0), at.eq(0)]
         return m
 
 
-class EventScanner(wiring.Component):
-    """Turns entries into events, one per neuron of the mask, lowest lane first.
+def marked_layout(width: int, tag: data.StructLayout) -> data.StructLayout:
+    """An entry of the scanner: marked bits, their new signs, and what else is to go with them."""
+    return data.StructLayout({"mask": width, "state": width, "tag": tag})
+
+
+def pair_layout(width: int, tag: data.StructLayout) -> data.StructLayout:
+    """One or (`two`) two marked bits of an entry: their places and signs, and the entry's tag."""
+    place = bits_for(max(1, width - 1))
+    return data.StructLayout(
+        {"a": place, "b": place, "two": 1, "positive_a": 1, "positive_b": 1, "tag": tag}
+    )
+
+
+class Scanner(wiring.Component):
+    """Takes the marked bits of entries, the lowest and the highest at a time.
+
+    Parameters
+    ----------
+    width
+        Bits of a mask.
+    tag
+        What goes with an entry.
+    columns
+        Bits taken at a time: 1 (the lowest) or 2.
 
     Members
     -------
-    entries : In(stream)
-    state_write : Out(valid, group, state)
-        The new states of an entry's group, when the entry is taken.
-    events : Out(stream)
-    busy : Out(1)
-        An event is under way (an entry still waiting at the input does not count).
+    entries : In(stream of marked_layout)
+    single : In(1)
+        Take one bit at a time all the same.
+    pairs : Out(stream of pair_layout)
+    more : Out(1)
+        Bits are left beside those in `pairs`.
 
     Timing
     ------
-    One event per cycle, without a gap between entries; the first two cycles after its entry.
+    One pair per cycle, without a gap between entries; the first two cycles after its entry.
     """
 
-    def __init__(self, layout: Layout):
-        self.layout = layout
-        lanes = layout.config.lanes
+    def __init__(self, width: int, tag: data.StructLayout, columns: int):
+        self._width, self._columns = width, columns
         super().__init__(
             {
-                "entries": In(stream.Signature(entry_layout(layout))),
-                "state_write": Out(
-                    data.StructLayout({"valid": 1, "group": group_bits(layout), "state": lanes})
-                ),
-                "events": Out(stream.Signature(event_layout(layout))),
-                "busy": Out(1),
+                "entries": In(stream.Signature(marked_layout(width, tag))),
+                "single": In(1),
+                "pairs": Out(stream.Signature(pair_layout(width, tag))),
+                "more": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        layout, lanes, h = self.layout, self.layout.config.lanes, self.layout.config.neurons
-        step, blocks = layout.groups_per_module, layout.modules_per_group
-        entry = self.entries.payload
-        mask, state = Signal(lanes), Signal(lanes)
-        base = Signal.like(self.events.payload.address)
-        first_group = Signal.like(entry.group)
-        first_slot = Signal.like(self.events.payload.slot)
-
-        places = [layout.block_of_lane(p) for p in range(lanes)]
-        lowest, rest = Signal(lanes), Signal(lanes)
-        column = Signal.like(base)
-        lane = Signal(range(lanes))
-        block = Signal(blocks)
+        entry, pair = Signal.like(self.entries.payload), self.pairs.payload
+        lowest, highest = Signal(self._width), Signal(self._width)
+        rest, two, advance = Signal(self._width), Signal(), Signal()
+        m.d.comb += lowest.eq(lowest_bit(m, entry.mask))
+        if self._columns == 2:
+            m.d.comb += [
+                highest.eq(lowest_bit(m, entry.mask[::-1])[::-1]),
+                two.eq((lowest != highest) & ~self.single),
+            ]
         m.d.comb += [
-            lowest.eq(mask & -mask),
-            rest.eq(mask & ~lowest),
-            lane.eq(_select(lowest, range(lanes))),
-            column.eq(_select(lowest, [place * step for _, place in places])),
-            block.eq(_select(lowest, [1 << block for block, _ in places])),
-        ]
-
-        event = self.events.payload
-        advance = Signal()
-        m.d.comb += [
-            advance.eq(~self.events.valid | self.events.ready),
-            self.entries.ready.eq(advance & (rest == 0)),
-            self.busy.eq(self.events.valid | mask.any()),
-            self.state_write.valid.eq(self.entries.valid & self.entries.ready),
-            self.state_write.group.eq(entry.group),
-            self.state_write.state.eq(entry.state),
+            rest.eq(entry.mask & ~lowest & ~Mux(two, highest, 0)),
+            advance.eq(~self.pairs.valid | self.pairs.ready),
+            self.entries.ready.eq(~entry.mask.any() | (advance & (rest == 0))),
+            self.more.eq(entry.mask.any()),
         ]
         with m.If(advance):
-            m.d.sync += [
-                self.events.valid.eq(mask.any()),
-                event.address.eq(base + column),
-                event.group.eq(first_group),
-                event.blocks.eq(block),
-                event.slot.eq(first_slot + lane),
-                event.positive.eq((state & lowest).any()),
-                mask.eq(rest),
-            ]
+            m.d.sync += [self.pairs.valid.eq(entry.mask.any()), entry.mask.eq(rest)]
+            with m.If(entry.mask.any()):
+                m.d.sync += [
+                    pair.a.eq(place_of(lowest)),
+                    pair.b.eq(place_of(highest)),
+                    pair.two.eq(two),
+                    pair.positive_a.eq((entry.state & lowest).any()),
+                    pair.positive_b.eq((entry.state & highest).any()),
+                    pair.tag.eq(entry.tag),
+                ]
         with m.If(self.entries.valid & self.entries.ready):
-            # A module's columns start at recurrent_base + H · (its first group).
-            first = (entry.group - entry.local)[: len(first_group)]
-            m.d.sync += [
-                mask.eq(entry.mask),
-                state.eq(entry.state),
-                first_group.eq(first),
-                first_slot.eq(entry.group * lanes),
-                base.eq(layout.recurrent_base + first * h + entry.local * (lanes * step)),
-            ]
+            m.d.sync += entry.eq(self.entries.payload)
         return m
 
 
-def _select(one_hot: Signal, values) -> Signal:
-    """The value beside the bit that is set: an and-or tree, no priority chain."""
-    values = list(values)
-    width = bits_for(max(values))
-    return Cat(
-        Cat(one_hot[i] for i, value in enumerate(values) if value >> bit & 1).any()
-        if any(value >> bit & 1 for value in values)
-        else Const(0, 1)
-        for bit in range(width)
+def lowest_bit(m: Module, value) -> Signal:
+    """The lowest bit that is set, alone; no carry chain, a few levels of logic."""
+    given, lowest = Signal(len(value), name="given"), Signal(len(value), name="lowest")
+    m.d.comb += given.eq(value)
+    chunks = [given[at : at + PRIORITY_CHUNK] for at in range(0, len(given), PRIORITY_CHUNK)]
+    first = [1] if len(chunks) == 1 else lowest_bit(m, Cat(chunk.any() for chunk in chunks))
+    m.d.comb += lowest.eq(
+        Cat(
+            chunk[i] & ~chunk[:i].any() & first[number]
+            for number, chunk in enumerate(chunks)
+            for i in range(len(chunk))
+        )
     )
+    return lowest
+
+
+def place_of(one_hot):
+    """Number of the bit that is set: an or tree."""
+    places = range(len(one_hot))
+    return Cat(
+        Cat(one_hot[i] for i in places if i >> bit & 1).any()
+        for bit in range(bits_for(max(1, len(one_hot) - 1)))
+        if any(i >> bit & 1 for i in places)
+    )
+
+

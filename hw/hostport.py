@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-READ_CYCLES = 4
+READ_CYCLES = 12
 """Cycles from setting `address` to a valid `read_data`, for every host port."""
 
 

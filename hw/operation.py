@@ -1,4 +1,4 @@
-"""What the sequencer tells the neuron array, one operation per clock cycle."""
+"""What goes on in the array in one clock cycle: accesses to couplings, and evaluations of fields."""
 
 from __future__ import annotations
 
@@ -9,39 +9,31 @@ from amaranth.utils import bits_for
 from relaxon import protocol
 from relaxon.layout import Layout
 
+SHIFT_BITS = protocol.REGISTERS[0].bits
+"""Width of `input_shift`, and of `feedback_shift`."""
 
-class Kind(enum.Enum, shape=2):
-    """What all lanes do."""
 
-    IDLE = 0
+class Use(enum.Enum, shape=2):
+    """What a strip does with its store."""
+
+    NONE = 0
     ADD = 1
-    """Add a word of couplings, times a sign and shifted, to an accumulator of one group."""
-    EVALUATE = 2
-    """Compute the fields of one group and compare them (see `Mode`)."""
-    UPDATE = 3
-    """Change a word of couplings by ±1 on the lanes whose neuron is unstable."""
+    """Add one or two columns, each times a sign, to an accumulator of one group."""
+    FEEDBACK = 2
+    """Read the label's column for the EVALUATE of the same cycle."""
+    LEARN = 3
+    """Change couplings by ±1 (`learn_layout`)."""
 
 
 class Mode(enum.Enum, shape=2):
-    """Which field EVALUATE computes and what it compares."""
+    """Which field an evaluation computes, and what it reports."""
 
     FREE = 0
-    """h = A; every neuron takes its sign."""
+    """h = A; neurons whose sign differs."""
     SWEEP = 1
-    """h = R + A + J_D s + λ(…); neurons whose sign changes are reported."""
+    """h = R + A + J_D s + λ(…); neurons whose sign differs."""
     STABILITY = 2
-    """The same h; neurons with s·h ≤ κ are reported."""
-
-
-class Sign(enum.Enum, shape=2):
-    """Where the sign of a column comes from."""
-
-    PLUS = 0
-    MINUS = 1
-    INPUT = 2
-    """x[column]."""
-    STATE = 3
-    """s of neuron `column` of each block of `group`."""
+    """The same h; neurons with s·h ≤ κ."""
 
 
 def group_bits(layout: Layout) -> int:
@@ -59,61 +51,81 @@ def local_bits(layout: Layout) -> int:
     return bits_for(max(1, layout.groups_per_module - 1))
 
 
-def operation_layout(layout: Layout) -> data.StructLayout:
-    """Fields of an operation.
+def place_bits(layout: Layout) -> int:
+    """Width of a lane's number within its strip."""
+    return bits_for(max(1, layout.strip_lanes - 1))
 
-    `address` names the word of ADD and UPDATE; `group` the accumulators of ADD and EVALUATE, and
-    for UPDATE with `Sign.STATE` the group whose states are the column's signs; `local` is the
-    group's number within its module; `drive` chooses A rather than R; `first` starts A from 0 and
-    clears R; `blocks` are the modules of the group that take part; `diagonal` forbids the lane
-    whose place in its block is `column`; `head` and `foot` mark the first and the last row of
-    modules, `tail` the groups with padding (`relaxon.layout.Layout.padding`).
+
+def access_layout(layout: Layout) -> data.StructLayout:
+    """An access to a strip's couplings.
+
+    `a` and `b` are words; `b` takes part in an ADD if `two`. Their columns count `positive_a` and
+    `positive_b`, shifted by `shift`, and doubled if `twice`. ADD goes to the accumulators of `group`:
+    to A if `drive`, else to R; `first` starts A from 0 and clears R.
     """
-    config = layout.config
-    column = max(config.inputs, min(config.neurons, config.lanes))
     return data.StructLayout(
         {
-            "kind": Kind,
-            "mode": Mode,
-            "sign": Sign,
-            "address": unsigned(address_bits(layout)),
+            "use": Use,
+            "a": unsigned(address_bits(layout)),
+            "b": unsigned(address_bits(layout)),
+            "two": unsigned(1),
+            "positive_a": unsigned(1),
+            "positive_b": unsigned(1),
+            "shift": unsigned(SHIFT_BITS),
+            "twice": unsigned(1),
             "group": unsigned(group_bits(layout)),
-            "local": unsigned(local_bits(layout)),
-            "column": unsigned(bits_for(max(1, column - 1))),
-            "shift": unsigned(protocol.REGISTERS[0].bits),
             "drive": unsigned(1),
             "first": unsigned(1),
-            "diagonal": unsigned(1),
+        }
+    )
+
+
+def learn_layout(layout: Layout) -> data.StructLayout:
+    """What a LEARN changes, from word `a` of the access on.
+
+    The skewed store takes the row of the neuron on lane `place`: bit n of `mask` and `up` is for
+    the column of word a + n. The column store takes word a; bit p is for lane p.
+    """
+    return data.StructLayout(
+        {
+            "mask": unsigned(layout.banks),
+            "up": unsigned(layout.banks),
+            "place": unsigned(place_bits(layout)),
+        }
+    )
+
+
+def evaluation_layout(layout: Layout) -> data.StructLayout:
+    """An evaluation of one group, on all strips.
+
+    `rest` reports every neuron, whatever its sign was; `clamped` adds the label's column; `bin` is
+    the group's bin of rows. `head` and `foot` mark the first and the last row of modules, `tail` the
+    groups with padding (`relaxon.layout.Layout.padding`).
+    """
+    return data.StructLayout(
+        {
+            "valid": unsigned(1),
+            "mode": Mode,
+            "group": unsigned(group_bits(layout)),
+            "local": unsigned(local_bits(layout)),
+            "rest": unsigned(1),
+            "clamped": unsigned(1),
+            "bin": unsigned(layout.row_bins),
             "head": unsigned(1),
             "foot": unsigned(1),
             "tail": unsigned(1),
-            "blocks": unsigned(layout.modules_per_group),
         }
     )
 
 
 def entry_layout(layout: Layout) -> data.StructLayout:
-    """Neurons of one group that EVALUATE reported: their mask, and the group's (new) states."""
+    """Neurons of a strip's group that an evaluation reported: their mask, and the new states."""
     return data.StructLayout(
         {
+            "mask": unsigned(layout.strip_lanes),
+            "state": unsigned(layout.strip_lanes),
             "group": unsigned(group_bits(layout)),
             "local": unsigned(local_bits(layout)),
-            "mask": unsigned(layout.config.lanes),
-            "state": unsigned(layout.config.lanes),
-        }
-    )
-
-
-def event_layout(layout: Layout) -> data.StructLayout:
-    """One neuron that changed: its column's first word, the first group of its module, its block
-    (one-hot), its slot and its new sign (1: +1)."""
-    return data.StructLayout(
-        {
-            "address": unsigned(address_bits(layout)),
-            "group": unsigned(group_bits(layout)),
-            "blocks": unsigned(layout.modules_per_group),
-            "slot": unsigned(bits_for(layout.slots - 1)),
-            "positive": unsigned(1),
         }
     )
 

@@ -2,179 +2,331 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from relaxon.cycles import SCORES_ADDED
+from relaxon.hw.events import pair_layout
 from relaxon.hw.hostport import HostPort
+from relaxon.hw.learners import neuron_tag
 from relaxon.hw.operation import group_bits
 from relaxon.hw.popcount import Popcount
 from relaxon.hw.registers import REGISTERS
+from relaxon.hw.rotation import delayed
 from relaxon.layout import Layout
 from relaxon.protocol import Space
 
 
 class Readout(wiring.Component):
-    """C accumulators r[c] = Σ O[c, i] s[i], kept up to date by the events of the neurons.
+    """The part of r[c] = Σ O[c, i] s[i] that one strip's neurons make.
 
-    The store holds one word of C elements for every slot, so an event costs one read and learning
-    one pass over the slots, beside the array's own.
+    The store holds C elements for every slot, and `readout_width` slots in a word. An event costs
+    one read and learning one pass over the words, beside whatever else goes on; the pass also sums
+    the scores anew.
 
     Parameters
     ----------
     layout
         The machine's geometry.
+    number
+        The strip's.
 
     Members
     -------
-    clear : In(1)
-        All scores become 0 (the state before the free sweep).
-    event : In(valid, slot, positive, from_rest)
-        A neuron changed to +1 (`positive`) or −1; `from_rest`: it had no state before.
-    scores : Out(C × signed(score_bits))
-        Three cycles after the last event.
+    event : In(valid, pair)
+        One or two neurons have changed.
+    rest : In(1)
+        They had no state before.
+    forget : In(1)
+        All scores become 0.
+    learn : In(1)
+        Start a pass; `up`, `down` and the states must hold until `learning` falls.
     up, down : In(C)
         Classes whose readout moves towards, away from the state.
     step_true, step_false : In
         Sizes of a move up, down.
-    learn : In(1)
-        Start a pass; `up` and `down` must hold until `learning` falls.
     learning : Out(1)
-    state_read : Out(group), state_word : In(P)
+    state_read : Out(group), state_word : In
         States of a group, one cycle after asking.
-    cut : Out(bits_for(C))
-        Elements cut at the end of their range in this cycle.
+    score_of : In, score : Out(signed)
+        The score of a class, one cycle later.
+    cut : Out
+        Elements cut at the end of their range.
     host : In(HostPort)
-        A word is C elements, each sign-extended to 16 bits.
+        A word is C elements, each sign-extended to 16 bits; 0 is read for those of other strips.
 
     Timing
     ------
-    One event per cycle. `learning` for γ·P + 3 cycles after `learn`.
+    One pair per cycle. A pass takes γ·W/w + 7 cycles (W lanes, w = `readout_width`).
     """
 
-    def __init__(self, layout: Layout):
+    def __init__(self, layout: Layout, number: int):
         self.layout = layout
-        c = layout.config.classes
-        slot = bits_for(layout.slots - 1)
+        self._first = number * layout.groups * layout.strip_lanes
+        config = layout.config
+        c, width = config.classes, layout.readout_width
+        pairs = pair_layout(layout.strip_lanes, neuron_tag(layout))
+        every = (1 << layout.strip_lanes) - 1
+        self._padding = [
+            mask >> number * layout.strip_lanes & every for mask in layout.padding()
+        ]
         super().__init__(
             {
-                "clear": In(1),
-                "event": In(
-                    data.StructLayout({"valid": 1, "slot": slot, "positive": 1, "from_rest": 1})
-                ),
-                "scores": Out(data.ArrayLayout(signed(layout.config.score_bits), c)),
+                "event": In(data.StructLayout({"valid": 1, "pair": pairs})),
+                "rest": In(1),
+                "forget": In(1),
+                "learn": In(1),
                 "up": In(c),
                 "down": In(c),
                 "step_true": In(REGISTERS["readout_step_true"].shape),
                 "step_false": In(REGISTERS["readout_step_false"].shape),
-                "learn": In(1),
                 "learning": Out(1),
                 "state_read": Out(group_bits(layout)),
-                "state_word": In(layout.config.lanes),
-                "cut": Out(bits_for(c)),
-                "host": In(HostPort(slot, 8 * layout.word_bytes(Space.READOUT))),
+                "state_word": In(layout.strip_lanes),
+                "score_of": In(range(c)),
+                "score": Out(signed(config.score_bits)),
+                "cut": Out(bits_for(c * width)),
+                "host": In(HostPort(bits_for(layout.slots - 1), 8 * layout.word_bytes(Space.READOUT))),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        layout, c = self.layout, self.layout.config.classes
-        elements = data.ArrayLayout(signed(layout.config.readout_bits), c)
-        m.submodules.memory = memory = Memory(shape=elements, depth=layout.slots, init=[])
-        read, write = memory.read_port(), memory.write_port()
-        word, updated = Signal(elements), Signal(elements)
-        m.d.sync += word.eq(read.data)
-
-        slot, positive, writes = self._pass(m)
-        self._accumulate(m, word)
-        self._update(m, word, positive, writes, updated)
-
-        host, host_word = self.host, Signal(elements)
-        extended = [Signal(16, name=f"element{k}") for k in range(c)]
-        for k in range(c):
-            element = host.write_data.word_select(k, 16)[: layout.config.readout_bits]
-            m.d.comb += [host_word[k].eq(element.as_signed()), extended[k].eq(word[k])]
+        layout, config, width = self.layout, self.layout.config, self.layout.readout_width
+        slot = data.ArrayLayout(signed(config.readout_bits), config.classes)
+        words = layout.groups * layout.strip_lanes // width
+        m.submodules.memory = memory = Memory(
+            shape=data.ArrayLayout(slot, width), depth=max(2, words), init=[]
+        )
+        write = memory.write_port(granularity=1)
+        reads = [memory.read_port() for _ in range(layout.columns)]
+        found = [Signal(data.ArrayLayout(slot, width), name=f"found{i}") for i in range(len(reads))]
+        walk = self._walk(m, words)
+        updated, writes = self._update(m, walk, found[-1])
+        changes, slots, events = self._event(m, found)
+        fresh = Signal()
+        m.d.sync += fresh.eq(events | walk.valid | self.host.active)
+        with m.If(fresh):
+            m.d.sync += [word.eq(read.data) for word, read in zip(found, reads, strict=True)]
+        host = self._host(m, found[0])
+        read_slots = [Mux(self.host.active, host["slot"], slots[0]), *slots[1:]]
+        addresses = [at // width for at in read_slots]
+        addresses[-1] = Mux(walk.valid, walk.word, addresses[-1])
         m.d.comb += [
-            read.addr.eq(
-                Mux(host.active, host.address, Mux(self.learning, slot[0], self.event.slot))
-            ),
-            write.addr.eq(Mux(host.active, host.address, slot[-1])),
-            write.data.eq(Mux(host.active, host_word, updated)),
-            write.en.eq(Mux(host.active, host.write, writes[-1])),
-            host.read_data.eq(Cat(extended)),
+            write.en.eq(Mux(self.host.active, host["write"], writes["lanes"])),
+            write.addr.eq(Mux(self.host.active, host["slot"] // width, writes["word"])),
+            write.data.eq(Mux(self.host.active, host["data"], updated.as_value())),
         ]
+        if len(reads) == 2:  # one address for its reads and the writes: one physical port
+            addresses[0] = Mux(write.en.any(), write.addr, addresses[0])
+            m.d.comb += reads[0].en.eq(~write.en.any())
+        m.d.comb += [read.addr.eq(at) for read, at in zip(reads, addresses, strict=True)]
+        self._accumulate(m, changes, updated, writes)
         return m
 
-    def _accumulate(self, m: Module, word: data.View) -> None:
-        """r[c] ± O[c, slot] from rest, ± 2 O[c, slot] otherwise."""
-        ages = [Signal.like(self.event, name=f"event{age}") for age in (1, 2)]
-        m.d.sync += [b.eq(a) for a, b in zip([self.event, *ages], ages)]
-        event = ages[-1]
-        for score, element in zip(self.scores, word, strict=True):
-            change = Mux(event.from_rest, element, element << 1)
-            with m.If(self.clear):
-                m.d.sync += score.eq(0)
-            with m.Elif(event.valid):
-                m.d.sync += score.eq(score + Mux(event.positive, change, -change))
+    # ---- scores -----------------------------------------------------------------------------
 
-    def _pass(self, m: Module) -> tuple[list[Signal], Signal, list[Signal]]:
-        """Walk the slots. Returns the slot at each age (0: its read), the state of the slot at
-        age 2 (where its word is), and whether it holds a neuron at each age."""
-        layout, lanes = self.layout, self.layout.config.lanes
-        body, tail = layout.padding()
-        slot = [Signal(range(layout.slots), name=f"slot{age}") for age in range(4)]
-        walking = [Signal(name=f"walking{age}") for age in range(4)]
-        group = Signal(group_bits(layout))
-        lane = Signal(range(lanes))
-        phase = Signal(range(max(2, layout.tail_period)))
-        m.d.sync += [b.eq(a) for pipe in (slot, walking) for a, b in zip(pipe, pipe[1:])]
-        m.d.comb += self.learning.eq(Cat(walking).any())
-
-        # The group's states arrive one cycle after its first lane; they then move down by one.
-        first, states, occupied = Signal(), Signal(lanes), Signal(lanes)
-        last_group = phase == layout.tail_period - 1
-        m.d.comb += self.state_read.eq(group)
-        m.d.sync += first.eq(lane == 0)
-        occupies = Signal(lanes)
-        m.d.sync += occupies.eq(Mux(last_group, tail, body))
-        with m.If(first):
-            m.d.sync += [states.eq(self.state_word), occupied.eq(occupies)]
-        with m.Else():
-            m.d.sync += [states.eq(states >> 1), occupied.eq(occupied >> 1)]
-
-        with m.If(self.learn):
-            m.d.sync += [walking[0].eq(1), slot[0].eq(0), group.eq(0), lane.eq(0), phase.eq(0)]
-        with m.Elif(walking[0]):
-            m.d.sync += [slot[0].eq(slot[0] + 1), lane.eq(lane + 1)]
-            with m.If(lane == lanes - 1):
-                m.d.sync += [lane.eq(0), group.eq(group + 1), phase.eq(phase + 1)]
-                with m.If(last_group):
-                    m.d.sync += phase.eq(0)
-            with m.If(slot[0] == layout.slots - 1):
-                m.d.sync += walking[0].eq(0)
-
-        writes = [Signal(name=f"writes{age}") for age in (2, 3)]
-        m.d.comb += writes[0].eq(walking[2] & occupied[0])
-        m.d.sync += writes[1].eq(writes[0])
-        return slot, states[0], writes
-
-    def _update(
-        self, m: Module, word: data.View, positive: Signal, writes: list[Signal], updated: data.View
-    ) -> None:
-        """O[c] ← sat(O[c] + step·s) where `up`, sat(O[c] − step·s) where `down`."""
-        limit = self.layout.config.readout_max
-        cuts = Signal(self.layout.config.classes)
-        for c, element in enumerate(word):
-            step = Mux(self.up[c], self.step_true, Mux(self.down[c], self.step_false, 0))
-            moved = element + Mux(positive == self.up[c], step, -step)
-            high, low = moved > limit, moved < -limit
-            m.d.sync += cuts[c].eq(0)
-            with m.If(writes[0]):
+    def _event(self, m: Module, found: list) -> tuple[list, list[Signal], Signal]:
+        """What each slot of an event is to add to the scores, three cycles after it: the word, the
+        slot's place in it, its sign, whether it counts; the slots, and whether there is an event,
+        when their words are read."""
+        layout, width, pair = self.layout, self.layout.readout_width, self.event.pair
+        line = pair.tag.group * layout.strip_lanes
+        slots, changes, valids = [], [], []
+        counts = Cat(self.event.valid, self.event.valid & pair.two)
+        for i in range(layout.columns):
+            slot, valid, sign = Signal(range(layout.slots)), Signal(), Signal()
+            m.d.sync += valid.eq(counts[i])
+            with m.If(counts[i]):
                 m.d.sync += [
-                    updated[c].eq(Mux(high, limit, Mux(low, -limit, moved))),
-                    cuts[c].eq(high | low),
+                    slot.eq(line + (pair.b if i else pair.a)),
+                    sign.eq(pair.positive_b if i else pair.positive_a),
                 ]
-        m.submodules.popcount = popcount = Popcount(self.layout.config.classes)
+            slots.append(slot)
+            valids.append(valid)
+            late, late_sign, within = delayed(m, 2, valid, sign, slot % width)
+            changes.append((found[i], within, late_sign, late))
+        return changes, slots, valids[0]
+
+    def _accumulate(self, m: Module, changes: list, updated: data.View, writes: dict) -> None:
+        """Sum of what events change, twice an element; or, in a pass, of all elements anew."""
+        config, width = self.layout.config, self.layout.readout_width
+        bits = config.readout_bits + 2 + width.bit_length()
+        scores = [Signal(signed(config.score_bits), name=f"score{c}") for c in range(config.classes)]
+        events = changes[0][-1]
+        adds = Signal()
+        (rest,) = delayed(m, 3, self.rest)
+        m.d.sync += adds.eq(events | writes["valid"])
+        for c, score in enumerate(scores):
+            step = Signal(signed(bits), name=f"step{c}")
+            event = sum(
+                Mux(valid, _signed(_choose([slot[c] for slot in word], within), positive), 0)
+                for word, within, positive, valid in changes
+            )
+            anew = sum(
+                Mux(writes["lanes"][i], _signed(updated[i][c], writes["states"][i]), 0)
+                for i in range(width)
+            )
+            with m.If(writes["valid"]):
+                m.d.sync += step.eq(anew)
+            with m.Elif(events):
+                m.d.sync += step.eq(Mux(rest, event, event << 1))
+            with m.If(self.forget | self.learn):
+                m.d.sync += score.eq(0)
+            with m.Elif(adds):
+                m.d.sync += score.eq(score + step)
+        m.d.sync += self.score.eq(Array(scores)[self.score_of])
+
+    # ---- learning ---------------------------------------------------------------------------
+
+    def _walk(self, m: Module, words: int) -> data.View:
+        """The pass: the word read in this cycle, its group, and its place in the group."""
+        layout = self.layout
+        per_group = layout.strip_lanes // layout.readout_width
+        walk = Signal(
+            data.StructLayout(
+                {
+                    "valid": 1,
+                    "word": range(words),
+                    "group": group_bits(layout),
+                    "part": range(per_group),
+                    "phase": range(max(2, layout.tail_period)),
+                }
+            )
+        )
+        with m.If(self.learn):
+            m.d.sync += walk.eq(0)
+            m.d.sync += walk.valid.eq(1)
+        with m.Elif(walk.valid):
+            m.d.sync += [walk.word.eq(walk.word + 1), walk.part.eq(walk.part + 1)]
+            with m.If(walk.part == per_group - 1):
+                m.d.sync += [
+                    walk.part.eq(0),
+                    walk.group.eq(walk.group + 1),
+                    walk.phase.eq(walk.phase + 1),
+                ]
+                with m.If(walk.phase == layout.tail_period - 1):
+                    m.d.sync += walk.phase.eq(0)
+            with m.If(walk.word == words - 1):
+                m.d.sync += walk.valid.eq(0)
+        m.d.comb += self.state_read.eq(walk.group)
+        return walk
+
+    def _update(self, m: Module, walk: data.View, old: data.View) -> tuple[data.View, dict]:
+        """O[c] ← sat(O[c] + step·s) where `up`, sat(O[c] − step·s) where `down`. Returns the new
+        word, and whether, where and in which lanes it is written, beside the states."""
+        layout, width, limit = self.layout, self.layout.readout_width, self.layout.config.readout_max
+        body, tail = self._padding
+        last = walk.phase == layout.tail_period - 1
+        part1, last1 = delayed(m, 1, walk.part, last)
+        states, lanes = Signal(width), Signal(width)
+        m.d.sync += [
+            states.eq(self.state_word.word_select(part1, width)),
+            lanes.eq(Mux(last1, tail, body) >> (part1 * width)),
+        ]
+        valid = [walk.valid]
+        for age in range(1, 6):
+            valid.append(Signal(name=f"walks{age}"))
+            m.d.sync += valid[age].eq(valid[age - 1])
+        (word,) = delayed(m, 4, walk.word)
+        m.d.comb += self.learning.eq(Cat(valid).any())
+
+        updated = Signal(old.shape())
+        classes = layout.config.classes
+        cuts = Signal(width * classes)
+        wanted = Signal(
+            data.ArrayLayout(
+                signed(max(layout.config.readout_bits, 1 + len(self.step_true)) + 1), len(cuts)
+            )
+        )
+        steps = [
+            Mux(self.up[c], self.step_true, Mux(self.down[c], self.step_false, 0))
+            for c in range(classes)
+        ]
+        lanes3, states3 = delayed(m, 1, lanes, states)
+        written, beside = Signal(width), Signal(width)
+        with m.If(valid[2]):
+            m.d.sync += [
+                wanted[i * classes + c].eq(old[i][c] + _signed(step, states[i] == self.up[c]))
+                for i in range(width)
+                for c, step in enumerate(steps)
+            ]
+        m.d.sync += [written.eq(lanes3 & valid[3].replicate(width)), beside.eq(states3), cuts.eq(0)]
+        with m.If(valid[3]):
+            for at, value in enumerate(wanted):
+                i, c = divmod(at, classes)
+                high, low = value > limit, value < -limit
+                m.d.sync += [
+                    updated[i][c].eq(Mux(high, limit, Mux(low, -limit, value))),
+                    cuts[at].eq((high | low) & lanes3[i]),
+                ]
+        m.submodules.popcount = popcount = Popcount(len(cuts))
         m.d.comb += [popcount.bits.eq(cuts), self.cut.eq(popcount.count)]
+        return updated, {"valid": valid[4], "word": word, "lanes": written, "states": beside}
+
+    # ---- host -------------------------------------------------------------------------------
+
+    def _host(self, m: Module, found: data.View) -> dict:
+        """The host's slot, its elements in every place of a word, and where they are written."""
+        layout, width, host = self.layout, self.layout.readout_width, self.host
+        config = layout.config
+        slots = layout.groups * layout.strip_lanes
+        own, slot = Signal(), Signal(range(layout.slots))
+        m.d.comb += [
+            own.eq((host.address >= self._first) & (host.address < self._first + slots)),
+            slot.eq(host.address - self._first),
+        ]
+        element = found[0].shape()
+        word = Signal(element)
+        m.d.comb += [
+            word[c].eq(host.write_data.word_select(c, 16)[: config.readout_bits].as_signed())
+            for c in range(config.classes)
+        ]
+        extended = [Signal(signed(16), name=f"element{c}") for c in range(config.classes)]
+        m.d.comb += [
+            wide.eq(_choose([place[c] for place in found], slot % width))
+            for c, wide in enumerate(extended)
+        ]
+        m.d.comb += host.read_data.eq(Mux(own, Cat(extended), 0))
+        return {
+            "slot": slot,
+            "write": Mux(host.write & own, 1 << slot % width, 0)[:width],
+            "data": word.as_value().replicate(width),
+        }
+
+
+def _signed(value, positive):
+    """±value."""
+    return Mux(positive, value, -value)
+
+
+def _choose(values: list, index):
+    """The value at `index`, a power of two of them."""
+    if len(values) == 1:
+        return values[0]
+    half = len(values) // 2
+    top = half.bit_length() - 1
+    return Mux(index[top], _choose(values[half:], index), _choose(values[:half], index))
+
+
+def total(m: Module, values: list) -> Signal:
+    """Sum of the strips' scores, `SCORES_ADDED` at a time, a cycle each."""
+    while len(values) > 1:
+        sums = []
+        for at in range(0, len(values), SCORES_ADDED):
+            partial = Signal.like(values[0], name=f"total{at}")
+            m.d.sync += partial.eq(sum(values[at : at + SCORES_ADDED]))
+            sums.append(partial)
+        values = sums
+    return values[0]
+
+
+def total_latency(strips: int) -> int:
+    """Cycles from naming a class to its score."""
+    cycles = 1
+    while strips > 1:
+        strips, cycles = -(-strips // SCORES_ADDED), cycles + 1
+    return cycles

@@ -8,35 +8,26 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from relaxon import protocol
-from relaxon.hw.groups import GroupCounter
-from relaxon.hw.operation import (
-    Kind,
-    Mode,
-    Sign,
-    entry_layout,
-    event_layout,
-    operation_layout,
-)
+from relaxon.cycles import timing
+from relaxon.hw.events import pair_layout
+from relaxon.hw.groups import GroupWalker
+from relaxon.hw.inputs import input_tag
+from relaxon.hw.operation import Mode, Use, access_layout, evaluation_layout
 from relaxon.hw.registers import REGISTERS
 from relaxon.layout import Layout
-
-SCORES_SETTLE = 4
-"""Cycles to wait for the scores that include the last event; `Readout` needs three."""
-LEARNER_HOLD = 2
-"""Cycles for which a row's last UPDATE still needs the row's `learner`."""
 
 
 class Phase(enum.Enum, shape=2):
     """Which sweeps are running, and so what follows when they end."""
 
     START = 0
-    """None yet; the label comes next."""
+    """None but the free one; the label comes next."""
     INFER = 1
     """Without label, before a decision."""
     CLAMPED = 2
     """With the label's feedback."""
     RELEASED = 3
-    """After its release, before the final decision and learning."""
+    """After its release, before learning."""
 
 
 def outcome_layout(layout: Layout) -> data.StructLayout:
@@ -46,15 +37,20 @@ def outcome_layout(layout: Layout) -> data.StructLayout:
     )
 
 
+def sample_layout(layout: Layout) -> data.StructLayout:
+    """What comes with a sample's inputs."""
+    return data.StructLayout({"training": 1, "label": bits_for(layout.config.classes - 1)})
+
+
 class Sequencer(wiring.Component):
-    """Issues one array operation per cycle and waits where a result decides what comes next.
+    """Tells the array, cycle by cycle, what all of it does; strips find their own events.
 
     ::
 
-        INPUT ▶ SWEEP ▶ SETTLE ▶ EVENT ▶ NEXT ─┬▶ SWEEP …
-                                               ├▶ CLAMP ▶ NEXT
-                                               └▶ DRAIN ▶ DECIDE ─┬▶ CLAMP (gate not passed)
-              done ◀ FINISH ◀ ROW … ◀ JUDGE ◀ STABILITY ◀─────────┴▶ done
+        IDLE ▶ INPUT ▶ SWEEP ▶ EVENT ▶ NEXT ─┬▶ SWEEP …
+                                             ├▶ DECIDE ─┬▶ NEXT (gate not passed)
+                                             │          └▶ IDLE
+                                             └▶ STABILITY ▶ LEARN ▶ FINISH ▶ IDLE
 
     Parameters
     ----------
@@ -63,347 +59,288 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    start : In(1), training : In(1), label : In
-        Begin a sample (only while not `busy`); `training` and `label` are taken then.
-    registers : In(REGISTERS)
-    busy : Out(1), done : Out(1), outcome : Out
-        `done` for one cycle; `outcome` holds until the next start.
-    operation : Out, evaluating : In(1)
-        To the array; see `NeuronArray`.
-    entries_clear : Out(1), entries : In(stream), learner : Out
-        Reported neurons; in a learning step they become the array's `learner`.
-    scan : Out(1), scanning : In(1), events : In(stream)
-        `scan` lets the scanner take the entries.
-    readout_clear, readout_event, readout_learn : Out, readout_learning : In(1)
-        See `Readout`.
-    decide : Out(1), decided_label : Out, deciding, passes, prediction, improves : In
-        See `Decision`; `improves`: some class is below its margin.
+    sample : In(stream)
+        Taken when the machine is idle.
+    registers : In
+    invalidate : In(1)
+        What the fields were made from has changed: they are made anew by the next sample.
+    busy, done : Out(1), outcome : Out
+        `done` for one cycle; `outcome` holds until the next sample is taken.
+    access, evaluation : Out; apply, learn, rest, clear : Out(1); reported, idle : In(1)
+        To and from the array; see `Strip`.
+    input_take, input_all : Out(1), inputs : In(stream), input_more : In(1)
+        See `Inputs`.
+    conclude : Out(1), concluding : In(1)
+        Begin the last decision and the readout's learning; they are still going on.
+    decide : Out(1), deciding, passes : In(1), prediction : In
+        See `Decision`.
+    training, label : Out
+        Of the sample under way.
     unstable : In
-        Neurons found unstable in this cycle.
-    phase : Out(6)
+        Neurons found unstable.
+    phase : Out
         One bit for each of `protocol.PHASES`: this cycle belongs to it.
-    swept, flipped, learned : Out(1)
-        Pulses to count.
+    swept, free, learned : Out(1), input_changes : Out(2)
+        To count: a sweep has ended; it is the free one; learning begins; inputs that differed.
 
     Timing
     ------
-    `relaxon.cycles` has the cycles of each phase as formulas.
+    `relaxon.cycles` has the cycles of each phase.
     """
 
     def __init__(self, layout: Layout):
         self.layout = layout
-        lanes = layout.config.lanes
-        event = event_layout(layout)
+        self._settle = timing(layout.config).latency  # when neighbours' states have been read
+        pairs = pair_layout(layout.input_word, input_tag(layout))
         super().__init__(
             {
-                "start": In(1),
-                "training": In(1),
-                "label": In(range(layout.config.classes)),
+                "sample": In(stream.Signature(sample_layout(layout))),
                 "registers": In(REGISTERS),
+                "invalidate": In(1),
                 "busy": Out(1),
                 "done": Out(1),
                 "outcome": Out(outcome_layout(layout)),
-                "operation": Out(operation_layout(layout)),
-                "evaluating": In(1),
-                "entries_clear": Out(1),
-                "entries": In(stream.Signature(entry_layout(layout))),
-                "learner": Out(data.StructLayout({"valid": 1, "mask": lanes, "state": lanes})),
-                "scan": Out(1),
-                "scanning": In(1),
-                "events": In(stream.Signature(event)),
-                "readout_clear": Out(1),
-                "readout_event": Out(
-                    data.StructLayout(
-                        {"valid": 1, "slot": event["slot"].shape, "positive": 1, "from_rest": 1}
-                    )
-                ),
-                "readout_learn": Out(1),
-                "readout_learning": In(1),
+                "access": Out(access_layout(layout)),
+                "evaluation": Out(evaluation_layout(layout)),
+                "apply": Out(1),
+                "learn": Out(1),
+                "rest": Out(1),
+                "clear": Out(1),
+                "reported": In(layout.row_bins),
+                "idle": In(1),
+                "input_take": Out(1),
+                "input_all": Out(1),
+                "inputs": In(stream.Signature(pairs)),
+                "input_more": In(1),
+                "conclude": Out(1),
+                "concluding": In(1),
                 "decide": Out(1),
-                "decided_label": Out(range(layout.config.classes)),
                 "deciding": In(1),
                 "passes": In(1),
                 "prediction": In(range(layout.config.classes)),
-                "improves": In(1),
-                "unstable": In(range(lanes + 1)),
+                "training": Out(1),
+                "label": Out(range(layout.config.classes)),
+                "unstable": In(bits_for(layout.lanes)),
                 "phase": Out(len(protocol.PHASES)),
                 "swept": Out(1),
-                "flipped": Out(1),
+                "free": Out(1),
                 "learned": Out(1),
+                "input_changes": Out(2),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         layout = self.layout
-        m.submodules.groups = self.groups = GroupCounter(layout)
-        self.address = Signal.like(self.operation.address)
-        self.index = Signal(range(max(layout.config.inputs, layout.config.neurons)))
-        self.free = Signal()  # the sweep under way is the free one
+        m.submodules.groups = self.groups = GroupWalker(layout)
+        self.offset = Signal.like(self.access.a)
         self.sweeps = Signal(Phase)
-        self.remaining = Signal(range(256))
-        self.trains = Signal()
-        self.target = self.decided_label
-        self.quiet = Signal()  # the entry list is complete
-        self.wait = Signal(range(8))
+        self.remaining = Signal(8)
+        self.moved = Signal(layout.row_bins)  # where the sweep under way has changed a neuron
+        self.again = Signal()  # this phase has had a sweep
+        self.coupled = Signal()  # the modules are
+        if layout.config.modules > 1:
+            m.d.sync += self.coupled.eq(self.registers.chain_coupling != 0)
+        self.invalid = Signal(init=1)
+        m.d.comb += self.input_all.eq(self.invalid)
 
-        m.d.sync += [self.quiet.eq(~self.evaluating), self.done.eq(0)]
+        m.d.sync += [self.done.eq(0), self.moved.eq(self.moved | self.reported)]
         m.d.sync += self.outcome.unstable.eq(self.outcome.unstable + self.unstable)
         with m.FSM() as fsm:
             self._idle(m)
             self._input(m)
             self._sweep(m)
-            self._clamp(m)
+            self._next(m)
             self._decide(m)
             self._learn(m)
+        with m.If(self.invalidate):
+            m.d.sync += self.invalid.eq(1)
         m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
         states = {
-            "input": ("INPUT",),
-            "sweep": ("SWEEP", "SETTLE", "NEXT"),
+            "input": ("INPUT", "PAUSE"),
+            "sweep": ("SWEEP", "NEXT"),
             "event": ("EVENT",),
-            "clamp": ("CLAMP",),
-            "decide": ("DRAIN", "DECIDE"),
-            "learn": ("STABILITY", "JUDGE", "ROW", "ROW_INPUT", "ROW_RECURRENT", "HOLD", "FINISH"),
+            "decide": ("ASK", "DECIDE"),
+            "learn": ("STABILITY", "LEARN", "FINISH"),
         }
         for bit, name in enumerate(protocol.PHASES):
-            m.d.comb += self.phase[bit].eq(sum(fsm.ongoing(s) for s in states[name]) != 0)
+            ongoing = sum(fsm.ongoing(s) for s in states[name]) != 0
+            m.d.comb += self.phase[bit].eq(ongoing | (self.input_take if name == "input" else 0))
         return m
 
     def _idle(self, m: Module) -> None:
+        sample, registers = self.sample, self.registers
+        infer_first = ~sample.payload.training | registers.gate_enable
         with m.State("IDLE"):
-            infer_first = ~self.training | self.registers.gate_enable
-            with m.If(self.start):
-                m.d.comb += self.readout_clear.eq(1)
+            m.d.comb += sample.ready.eq(1)
+            with m.If(sample.valid):
+                m.d.comb += self.input_take.eq(1)
                 m.d.sync += [
-                    self.trains.eq(self.training),
-                    self.target.eq(self.label),
+                    self.training.eq(sample.payload.training),
+                    self.label.eq(sample.payload.label),
                     self.sweeps.eq(Mux(infer_first, Phase.INFER, Phase.START)),
-                    self.remaining.eq(Mux(infer_first, self.registers.sweeps_infer, 0)),
-                    self.address.eq(self.layout.input_base),
-                    self.index.eq(0),
+                    self.remaining.eq(Mux(infer_first, registers.sweeps_infer, 0)),
+                    self.rest.eq(self.invalid),
+                    self.invalid.eq(0),
+                    self.free.eq(1),
                     self.outcome.eq(0),
+                    self.offset.eq(0),
+                    self.again.eq(0),
                 ]
                 m.next = "INPUT"
 
     def _input(self, m: Module) -> None:
-        operation, groups = self.operation, self.groups
-        with m.State("INPUT"):  # A += (W[:, n] << b) x[n], column by column
+        layout, access, groups, pair = self.layout, self.access, self.groups, self.inputs.payload
+        begun = Signal()
+        column = layout.input_base + pair.tag.word * layout.input_word
+        with m.State("INPUT"):  # A += (W[:, n] << b) (x[n] − x'[n]), a pair of columns at a time
             m.d.comb += [
-                operation.kind.eq(Kind.ADD),
-                operation.sign.eq(Sign.INPUT),
-                operation.address.eq(self.address),
-                operation.group.eq(groups.group),
-                operation.column.eq(self.index),
-                operation.shift.eq(self.registers.input_shift),
-                operation.drive.eq(1),
-                operation.first.eq(self.index == 0),
-                operation.blocks.eq(-1),
-                groups.step.eq(1),
+                access.use.eq(Mux(self.inputs.valid, Use.ADD, Use.NONE)),
+                access.a.eq(column + pair.a + self.offset),
+                access.b.eq(column + pair.b + self.offset),
+                access.two.eq(pair.two),
+                access.positive_a.eq(pair.positive_a),
+                access.positive_b.eq(pair.positive_b),
+                access.shift.eq(self.registers.input_shift),
+                access.twice.eq(~self.rest),
+                access.group.eq(groups.group),
+                access.drive.eq(1),
+                access.first.eq(self.rest & ~begun),
+                groups.step.eq(self.inputs.valid),
+                self.inputs.ready.eq(groups.last),
             ]
-            m.d.sync += self.address.eq(self.address + 1)
-            with m.If(groups.last):
-                m.d.sync += self.index.eq(self.index + 1)
-                with m.If(self.index == self.layout.config.inputs - 1):
-                    m.d.sync += self.free.eq(1)
-                    m.next = "SWEEP"
+            with m.If(self.inputs.valid):
+                m.d.sync += self.offset.eq(self.offset + layout.config.inputs)
+                with m.If(groups.last):
+                    m.d.comb += self.input_changes.eq(1 + pair.two)
+                    m.d.sync += [self.offset.eq(0), begun.eq(1)]
+            with m.If(~self.input_more & (~self.inputs.valid | groups.last)):
+                m.d.sync += begun.eq(0)
+                # An evaluation may not follow at once on an addition to the same group.
+                self._to_sweep(m, "SWEEP" if layout.groups > 1 else "PAUSE")
+        with m.State("PAUSE"):
+            m.next = "SWEEP"
 
-    def _evaluate(self, m: Module, mode) -> None:
-        """One EVALUATE of the current group; the list starts empty."""
-        operation, groups = self.operation, self.groups
+    def _to_sweep(self, m: Module, state: str) -> None:
+        """Evaluate all groups, or those chosen; the list starts empty."""
+        m.d.comb += self.clear.eq(1)
+        m.d.sync += [self.moved.eq(0), self.offset.eq(0)]
+        m.next = state
+
+    def _evaluate(self, m: Module, mode, clamped) -> None:
+        """The evaluation of the current group."""
+        groups = self.groups
         m.d.comb += [
-            operation.kind.eq(Kind.EVALUATE),
-            operation.mode.eq(mode),
-            operation.group.eq(groups.group),
-            operation.local.eq(groups.local),
-            operation.head.eq(groups.head),
-            operation.foot.eq(groups.foot),
-            operation.tail.eq(groups.tail),
+            self.evaluation.valid.eq(1),
+            self.evaluation.mode.eq(mode),
+            self.evaluation.group.eq(groups.group),
+            self.evaluation.local.eq(groups.local),
+            self.evaluation.clamped.eq(clamped),
+            self.evaluation.bin.eq(groups.bin),
+            self.evaluation.head.eq(groups.head),
+            self.evaluation.foot.eq(groups.foot),
+            self.evaluation.tail.eq(groups.tail),
             groups.step.eq(1),
-            self.entries_clear.eq(groups.group == 0),
         ]
 
     def _sweep(self, m: Module) -> None:
-        event = self.events.payload
+        layout, access, registers = self.layout, self.access, self.registers
+        clamped = (self.sweeps == Phase.CLAMPED) & ~self.free
+        waited = Signal(range(self._settle + 1))
         with m.State("SWEEP"):  # s' = sign(h) of every neuron, from the old states
-            self._evaluate(m, Mux(self.free, Mode.FREE, Mode.SWEEP))
-            with m.If(self.groups.last):
-                m.next = "SETTLE"
-        with m.State("SETTLE"):  # the last fields are on their way
-            with m.If(self.quiet):
-                m.d.comb += self.swept.eq(1)
-                m.d.sync += self.outcome.sweeps.eq(self.outcome.sweeps + 1)
-                with m.If(self.entries.valid):
-                    m.next = "EVENT"
-                with m.Else():  # a fixed point: further sweeps would change nothing
-                    m.d.sync += self.remaining.eq(0)
-                    m.next = "NEXT"
-
-        step = self.layout.groups_per_module
-        part = Signal(range(max(2, step)))
-        last_part = part == step - 1
-        with m.State("EVENT"):  # R += ±J[:, j] from rest, ±2 J[:, j] after a flip; r likewise
+            self._evaluate(m, Mux(self.free, Mode.FREE, Mode.SWEEP), clamped)
             m.d.comb += [
-                self.scan.eq(1),
-                self.operation.kind.eq(Mux(self.events.valid, Kind.ADD, Kind.IDLE)),
-                self.operation.sign.eq(Mux(event.positive, Sign.PLUS, Sign.MINUS)),
-                self.operation.address.eq(event.address + part),
-                self.operation.group.eq(event.group + part),
-                self.operation.blocks.eq(event.blocks),
-                self.operation.shift.eq(~self.free),
-                self.events.ready.eq(last_part),
-                self.readout_event.valid.eq(self.events.valid & last_part),
-                self.flipped.eq(self.readout_event.valid & ~self.free),
+                self.evaluation.rest.eq(self.rest),
+                access.use.eq(Mux(clamped, Use.FEEDBACK, Use.NONE)),
+                access.a.eq(
+                    layout.feedback_base + self.groups.group * layout.config.classes + self.label
+                ),
+                access.positive_a.eq(1),
+                access.shift.eq(registers.feedback_shift),
+                # Free fields are of A alone: R may change meanwhile.
+                self.apply.eq(self.free),
             ]
-            with m.If(self.events.valid):
-                m.d.sync += part.eq(Mux(last_part, 0, part + 1))
-            with m.If(~self.entries.valid & ~self.scanning):
-                m.d.sync += self.free.eq(0)
+            with m.If(self.groups.last):
+                m.d.sync += waited.eq(0)
+                m.next = "EVENT"
+        with m.State("EVENT"):  # R += J[:, j] (s[j] − s'[j]), neuron by neuron; r likewise
+            with m.If(waited != self._settle):
+                m.d.sync += waited.eq(waited + 1)
+            # Neighbours in a chain must have read the old states.
+            m.d.comb += self.apply.eq(self.free | ~self.coupled | (waited == self._settle))
+            with m.If(self.idle):
+                m.d.comb += self.swept.eq(1)
+                m.d.sync += [
+                    self.outcome.sweeps.eq(self.outcome.sweeps + 1),
+                    self.free.eq(0),
+                    self.rest.eq(0),
+                ]
+                # At a fixed point further sweeps would change nothing.
+                with m.If((self.moved == 0) & ~self.free):
+                    m.d.sync += self.remaining.eq(0)
                 m.next = "NEXT"
-        m.d.comb += [
-            self.readout_event.slot.eq(event.slot),
-            self.readout_event.positive.eq(event.positive),
-            self.readout_event.from_rest.eq(self.free),
-        ]
 
+    def _next(self, m: Module) -> None:
         with m.State("NEXT"):  # another sweep, or what follows this phase
             with m.If(self.remaining != 0):
-                m.d.sync += self.remaining.eq(self.remaining - 1)
-                m.next = "SWEEP"
-            with m.Elif((self.sweeps == Phase.START) | (self.sweeps == Phase.CLAMPED)):
-                self._to_clamp(m)
+                m.d.sync += [self.remaining.eq(self.remaining - 1), self.again.eq(1)]
+                # Modules that are alone change no more once they have not changed.
+                m.d.comb += [
+                    self.groups.choose.eq(self.again & ~self.coupled),
+                    self.groups.bins.eq(self.moved),
+                ]
+                self._to_sweep(m, "SWEEP")
             with m.Else():
-                m.d.sync += self.wait.eq(SCORES_SETTLE)
-                m.next = "DRAIN"
-
-    def _to_clamp(self, m: Module) -> None:
-        m.d.sync += self.address.eq(self.layout.feedback_base + self.target * self.layout.groups)
-        m.next = "CLAMP"
+                m.d.sync += self.again.eq(0)
+                with m.Switch(self.sweeps):
+                    with m.Case(Phase.START):
+                        self._clamp(m)
+                    with m.Case(Phase.INFER):
+                        m.next = "ASK"
+                    with m.Case(Phase.CLAMPED):
+                        m.d.sync += [
+                            self.sweeps.eq(Phase.RELEASED),
+                            self.remaining.eq(self.registers.sweeps_released),
+                        ]
+                    with m.Case(Phase.RELEASED):
+                        m.d.comb += [self.conclude.eq(1), self.learned.eq(1)]
+                        m.d.sync += self.outcome.learned.eq(1)
+                        self._to_sweep(m, "STABILITY")
 
     def _clamp(self, m: Module) -> None:
-        release = self.sweeps == Phase.CLAMPED
-        with m.State("CLAMP"):  # R += F[:, y] << f, or −= to release the label
-            m.d.comb += [
-                self.operation.kind.eq(Kind.ADD),
-                self.operation.sign.eq(Mux(release, Sign.MINUS, Sign.PLUS)),
-                self.operation.address.eq(self.address),
-                self.operation.group.eq(self.groups.group),
-                self.operation.shift.eq(self.registers.feedback_shift),
-                self.operation.blocks.eq(-1),
-                self.groups.step.eq(1),
-            ]
-            m.d.sync += self.address.eq(self.address + 1)
-            with m.If(self.groups.last):
-                with m.If(release):
-                    m.d.sync += self.sweeps.eq(Phase.RELEASED)
-                    m.d.sync += self.remaining.eq(self.registers.sweeps_released)
-                with m.Else():
-                    m.d.sync += self.sweeps.eq(Phase.CLAMPED)
-                    m.d.sync += self.remaining.eq(self.registers.sweeps_clamped)
-                m.next = "NEXT"
+        m.d.sync += [
+            self.sweeps.eq(Phase.CLAMPED),
+            self.remaining.eq(self.registers.sweeps_clamped),
+        ]
 
     def _decide(self, m: Module) -> None:
-        with m.State("DRAIN"):  # the last events reach the scores
-            m.d.sync += self.wait.eq(self.wait - 1)
-            with m.If(self.wait == 0):
-                m.d.comb += self.decide.eq(1)
-                m.next = "DECIDE"
+        with m.State("ASK"):
+            m.d.comb += self.decide.eq(1)
+            m.next = "DECIDE"
         with m.State("DECIDE"):  # argmax r; gate and margins
             with m.If(~self.deciding):
-                with m.If((self.sweeps == Phase.INFER) | ~self.registers.gate_enable):
-                    m.d.sync += self.outcome.prediction.eq(self.prediction)
-                with m.If(self.sweeps == Phase.RELEASED):
-                    m.d.sync += self.outcome.learned.eq(1)
-                    m.d.comb += self.learned.eq(1)
-                    m.next = "STABILITY"
-                with m.Elif(self.trains & ~self.passes):
-                    self._to_clamp(m)
+                m.d.sync += self.outcome.prediction.eq(self.prediction)
+                with m.If(self.training & ~self.passes):
+                    self._clamp(m)
+                    m.next = "NEXT"
                 with m.Else():
                     m.d.sync += self.done.eq(1)
                     m.next = "IDLE"
 
     def _learn(self, m: Module) -> None:
-        layout, registers, operation = self.layout, self.registers, self.operation
-        step = layout.groups_per_module
-        entry = self.entries.payload
-        module_group, own = Signal.like(entry.group), Signal.like(entry.local)
-        lane, part = Signal(range(layout.config.lanes)), Signal.like(entry.local)
-        recurrent_start, recurrent_address = Signal.like(self.address), Signal.like(self.address)
-
-        with m.State("STABILITY"):  # which neurons have s·h ≤ κ? Meanwhile the readout learns
-            self._evaluate(m, Mode.STABILITY)
-            m.d.comb += self.readout_learn.eq(
-                (self.groups.group == 0) & registers.learn_readout & self.improves
-            )
+        learns = self.registers.learn_input | self.registers.learn_recurrent
+        with m.State("STABILITY"):  # which neurons have s·h ≤ κ?
+            self._evaluate(m, Mode.STABILITY, 0)
+            m.d.comb += self.clear.eq(~learns)
             with m.If(self.groups.last):
-                m.next = "JUDGE"
-        with m.State("JUDGE"):
-            with m.If(self.quiet):
-                m.next = "ROW"
-        with m.State("ROW"):  # the next group with unstable neurons
-            first = (entry.group - entry.local)[: len(entry.group)]
-            m.d.comb += [
-                self.entries.ready.eq(1),
-                self.learner.valid.eq(self.entries.valid),
-                self.learner.mask.eq(entry.mask),
-                self.learner.state.eq(entry.state),
-                recurrent_start.eq(
-                    layout.recurrent_base + first * layout.config.neurons + entry.local
-                ),
-            ]
-            m.d.sync += [
-                self.address.eq(layout.input_base + entry.group),
-                recurrent_address.eq(recurrent_start),
-                module_group.eq(first),
-                own.eq(entry.local),
-                self.index.eq(0),
-                lane.eq(0),
-                part.eq(0),
-            ]
-            with m.If(~self.entries.valid):
+                m.next = "LEARN"
+        with m.State("LEARN"):  # J[i, j] += u[i] s[j], W[i, n] += u[i] x[n]; the readout beside it
+            m.d.comb += [self.learn.eq(learns), self.clear.eq(~learns)]
+            with m.If(self.idle):
                 m.next = "FINISH"
-            with m.Elif(registers.learn_input):
-                m.next = "ROW_INPUT"
-            with m.Elif(registers.learn_recurrent):
-                m.d.sync += self.address.eq(recurrent_start)
-                m.next = "ROW_RECURRENT"
-        with m.State("ROW_INPUT"):  # W[i, n] += u[i] x[n]
-            m.d.comb += [
-                operation.kind.eq(Kind.UPDATE),
-                operation.sign.eq(Sign.INPUT),
-                operation.address.eq(self.address),
-                operation.column.eq(self.index),
-            ]
-            m.d.sync += [self.address.eq(self.address + layout.groups), self.index.eq(self.index + 1)]
-            with m.If(self.index == layout.config.inputs - 1):
-                m.d.sync += [self.index.eq(0), self.address.eq(recurrent_address)]
-                m.d.sync += self.wait.eq(LEARNER_HOLD - 1)
-                m.next = "HOLD"
-                with m.If(registers.learn_recurrent):
-                    m.next = "ROW_RECURRENT"
-        with m.State("ROW_RECURRENT"):  # J[i, j] += u[i] s[j], j ≠ i
-            m.d.comb += [
-                operation.kind.eq(Kind.UPDATE),
-                operation.sign.eq(Sign.STATE),
-                operation.address.eq(self.address),
-                operation.group.eq(module_group + part),
-                operation.column.eq(lane),
-                operation.diagonal.eq(part == own),
-            ]
-            m.d.sync += [
-                self.address.eq(self.address + step),
-                self.index.eq(self.index + 1),
-                lane.eq(lane + 1),
-            ]
-            with m.If(lane == layout.config.lanes - 1):
-                m.d.sync += [lane.eq(0), part.eq(part + 1)]
-            with m.If(self.index == layout.config.neurons - 1):
-                m.d.sync += self.wait.eq(LEARNER_HOLD - 1)
-                m.next = "HOLD"
-        with m.State("HOLD"):  # the row's last updates still need its learner
-            m.d.sync += self.wait.eq(self.wait - 1)
-            with m.If(self.wait == 0):
-                m.next = "ROW"
         with m.State("FINISH"):
-            with m.If(~self.readout_learning):
+            with m.If(~self.concluding):
+                with m.If(~self.registers.gate_enable):
+                    m.d.sync += self.outcome.prediction.eq(self.prediction)
                 m.d.sync += self.done.eq(1)
                 m.next = "IDLE"

@@ -1,82 +1,336 @@
-"""The weight store: every element of W, J and F, P to a word, read and written by columns."""
+"""The weight stores: a strip's couplings, read by columns, changed by ±1 where they learn.
+
+Both kinds have the members of `StoreSignature`, and nothing outside knows which one it talks to.
+"""
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
+from relaxon.cycles import timing
 from relaxon.hw.hostport import HostPort
-from relaxon.hw.operation import address_bits, element_shape
+from relaxon.hw.operation import (
+    Use,
+    access_layout,
+    address_bits,
+    element_shape,
+    learn_layout,
+)
+from relaxon.hw.popcount import Popcount
+from relaxon.hw.rotation import delayed, rotate
 from relaxon.layout import Layout
-from relaxon.protocol import Space
+
+
+def change_layout(layout: Layout) -> data.StructLayout:
+    """What a LEARN adds to fields: on the lanes of `hit`, `count` LSB times the neuron's state."""
+    return data.StructLayout(
+        {"valid": 1, "hit": layout.strip_lanes, "count": bits_for(layout.banks)}
+    )
+
+
+def store_members(layout: Layout) -> dict[str, wiring.Member]:
+    """What a store is connected by.
+
+    ===================  ===========================================================================
+    access, learn : In   what to do in this cycle
+    a, b : Out           words `a` and `b` of the access, `Timing.latency` cycles later
+    change : Out         what a LEARN did to the fields, `change_latency` cycles later
+    cut : Out            couplings that a LEARN would have driven out of their range
+    used : Out           the memory is used in this cycle
+    host : In(HostPort)  the words of this strip; elements sign-extended to whole bytes
+    ===================  ===========================================================================
+    """
+    words = data.ArrayLayout(element_shape(layout), layout.strip_lanes)
+    return {
+        "access": In(access_layout(layout)),
+        "learn": In(learn_layout(layout)),
+        "a": Out(words),
+        "b": Out(words),
+        "change": Out(change_layout(layout)),
+        "cut": Out(bits_for(layout.banks)),
+        "used": Out(1),
+        "host": In(
+            HostPort(address_bits(layout), 8 * layout.element_bytes * layout.strip_lanes)
+        ),
+    }
+
+
+def weight_store(layout: Layout) -> ColumnStore | SkewedStore:
+    """The store that the configuration asks for."""
+    return {"column": ColumnStore, "skewed": SkewedStore}[layout.config.store](layout)
 
 
 class ColumnStore(wiring.Component):
-    """One memory with a read and a write port; a word is P elements of one column.
+    """One memory, a word of it being all lanes' elements of one column; one access per cycle.
+
+    A LEARN takes two accesses, so it may come every other cycle at most.
 
     Parameters
     ----------
     layout
-        The machine's geometry (`relaxon.layout` says what lies at which address).
+        The machine's geometry.
 
     Members
     -------
-    read_address : In(address_bits)
-    word : Out(P elements)
-        What `read_address` named two cycles ago.
-    write_address : In(address_bits), write_word : In(P elements), write : In(1)
-    host : In(HostPort)
-        Elements as on the link, each sign-extended to whole bytes; takes the ports over while
-        `host.active`.
+    See `store_members`; `b` is never read.
+    """
 
-    Timing
-    ------
-    One read and one write per cycle. A read of the word being written returns the old word.
+    change_latency = 3
+
+    def __init__(self, layout: Layout):
+        self.layout = layout
+        super().__init__(store_members(layout))
+
+    def elaborate(self, platform):
+        m = Module()
+        layout, lanes, host = self.layout, self.layout.strip_lanes, self.host
+        words = self.a.shape()
+        host_word = Signal(words)
+        m.submodules.memory = memory = Memory(shape=words, depth=layout.weight_words, init=[])
+        m.submodules.popcount = popcount = Popcount(lanes)
+        read, write = memory.read_port(), memory.write_port()
+
+        learns, mask, up, at = delayed(
+            m, 2, self.access.use == Use.LEARN, self.learn.mask, self.learn.up, self.access.a
+        )
+        m.submodules.updater = updater = Updater(layout, lanes)
+        writes, write_at, new = Signal(), Signal.like(at), Signal(words)
+        m.d.sync += [
+            self.a.eq(read.data),
+            writes.eq(learns),
+            write_at.eq(at),
+            new.eq(updater.new),
+        ]
+        m.d.comb += [
+            updater.mask.eq(mask & learns.replicate(lanes)),
+            updater.up.eq(up),
+            updater.old.eq(self.a),
+            Value.cast(host_word).eq(Cat(from_host(layout, host.write_data))),
+            # one address for both: a single port will do
+            read.addr.eq(Mux(host.active, host.address, Mux(writes, write_at, self.access.a))),
+            read.en.eq(~write.en),
+            write.addr.eq(read.addr),
+            write.data.eq(Mux(host.active, host_word, new)),
+            write.en.eq(Mux(host.active, host.write, writes)),
+            host.read_data.eq(to_host(m, layout, self.a)),
+            self.change.valid.eq(writes),
+            self.change.hit.eq(updater.moved),
+            self.change.count.eq(1),
+            popcount.bits.eq(updater.cut),
+            self.cut.eq(popcount.count),
+            self.used.eq((self.access.use != Use.NONE) | writes),
+        ]
+        return m
+
+
+class SkewedStore(wiring.Component):
+    """Elements skewed over banks, so that both columns and rows are read in one cycle.
+
+    The element of lane p at address a lies in bank (p + a) mod B, B a power of two. A column is
+    one address in all banks, rotated by a; B elements of a row are one bank each. Banks are true
+    dual-port memory: two columns, or a row and the row being written back, per cycle.
+
+    Parameters
+    ----------
+    layout
+        The machine's geometry; B is `banks`.
+
+    Members
+    -------
+    See `store_members`.
+    """
+
+    change_latency = 4 + Popcount.latency
+
+    def __init__(self, layout: Layout):
+        self.layout = layout
+        self._bits = layout.banks.bit_length() - 1
+        self._turns = timing(layout.config).latency - 3
+        super().__init__(store_members(layout))
+
+    def elaborate(self, platform):
+        m = Module()
+        layout, host, access, learn = self.layout, self.host, self.access, self.learn
+        banks, shape = layout.banks, element_shape(layout)
+        width = len(Signal(shape))
+
+        # Stage 0: a row's element in bank p is of column p − origin, modulo B.
+        learning = access.use == Use.LEARN
+        origin, a = Signal(self._bits), Signal.like(access.a)
+        m.d.comb += [
+            origin.eq(learn.place + access.a),
+            a.eq(Mux(host.active, host.address, access.a)),
+        ]
+        # Stage 3, where the elements are: what becomes of them.
+        writes, write_at, write_origin = delayed(m, 3, learning, access.a, origin)
+        mask, _ = rotate(m, learn.mask, (-origin)[: self._bits], element=1, cycles=3)
+        up, _ = rotate(m, learn.up, (-origin)[: self._bits], element=1, cycles=3)
+        m.submodules.updater = updater = Updater(layout, banks)
+        # The host's word, turned to the banks as slowly.
+        host_lanes = Cat(from_host(layout, host.write_data))
+        spare = Const(0, banks * width - len(host_lanes))
+        host_word, _ = rotate(
+            m, Cat(host_lanes, spare), (-host.address)[: self._bits], element=width, cycles=3
+        )
+        host_writes, host_at = delayed(m, 3, host.active & host.write, host.address)
+
+        reads = Signal()
+        m.d.sync += reads.eq((access.use != Use.NONE) | host.active)
+        found_a, found_b = [], []
+        for p in range(banks):
+            m.submodules[f"bank{p}"] = bank = Bank(layout)
+            row = (p - origin)[: self._bits]
+            back = (p - write_origin)[: self._bits]
+            element = host_word.word_select(p, width).as_signed()
+            with m.If(writes):
+                m.d.sync += [bank.a.eq(write_at + back), bank.new.eq(updater.new[p])]
+            with m.Elif(host_writes):
+                m.d.sync += [bank.a.eq(host_at), bank.new.eq(element)]
+            with m.Else():
+                m.d.sync += bank.a.eq(a)
+            m.d.sync += bank.b.eq(Mux(learning, access.a + row, access.b))
+            with m.If(writes | host_writes):
+                m.d.sync += bank.write.eq(host_writes | mask[p])
+            with m.Else():
+                m.d.sync += bank.write.eq(0)
+            m.d.comb += bank.read.eq(reads)
+            found_a.append(bank.found_a)
+            found_b.append(bank.found_b)
+        m.d.comb += [
+            updater.mask.eq(mask & writes.replicate(banks)),
+            updater.up.eq(up),
+            updater.old.eq(Cat(found_b)),
+        ]
+
+        # Stages 3 … latency: columns, turned to the lanes.
+        distance_a, distance_b = delayed(m, 3, a[: self._bits], access.b[: self._bits])
+        for found, distance, out in (
+            (found_a, distance_a, self.a), (found_b, distance_b, self.b)
+        ):
+            turned, _ = rotate(m, Cat(found), distance, element=width, cycles=self._turns)
+            m.d.comb += Value.cast(out).eq(turned)
+        m.d.comb += host.read_data.eq(to_host(m, layout, self.a))
+
+        for name in ("moved", "cut"):
+            m.submodules[name] = popcount = Popcount(banks)
+            m.d.comb += popcount.bits.eq(getattr(updater, name))
+            target = self.change.count if name == "moved" else self.cut
+            m.d.comb += target.eq(popcount.count)
+        late, place = delayed(m, self.change_latency, learning, learn.place)
+        m.d.comb += [
+            self.change.valid.eq(late),
+            self.change.hit.eq(1 << place),
+            self.used.eq(access.use != Use.NONE),
+        ]
+        return m
+
+
+class Bank(wiring.Component):
+    """One bank: two reads, or a read (b) and a write (a), per cycle.
+
+    Members
+    -------
+    a, b : In(address), read : In(1)
+    found_a, found_b : Out(element)
+        Two cycles later.
+    write : In(1), new : In(element)
+        Store `new` at `a` instead of reading there.
     """
 
     def __init__(self, layout: Layout):
         self.layout = layout
-        words = data.ArrayLayout(element_shape(layout), layout.config.lanes)
-        bits = address_bits(layout)
+        address, element = address_bits(layout), element_shape(layout)
         super().__init__(
             {
-                "read_address": In(bits),
-                "word": Out(words),
-                "write_address": In(bits),
-                "write_word": In(words),
+                "a": In(address),
+                "b": In(address),
+                "read": In(1),
+                "found_a": Out(element),
+                "found_b": Out(element),
                 "write": In(1),
-                "host": In(HostPort(bits, 8 * layout.word_bytes(Space.WEIGHTS))),
+                "new": In(element),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        elements, wire = self.word.shape(), 8 * self.layout.element_bytes
         m.submodules.memory = memory = Memory(
-            shape=elements, depth=self.layout.weight_words, init=[]
+            shape=self.new.shape(), depth=self.layout.weight_words, init=[]
         )
-        read, write = memory.read_port(), memory.write_port()
-        host_word = Signal(elements)
-        if wire == self.layout.element_bits:
-            m.d.comb += [
-                host_word.eq(self.host.write_data),
-                self.host.read_data.eq(self.word),
-            ]
-        else:
-            extended = [Signal(wire, name=f"element{p}") for p in range(elements.length)]
-            for p in range(elements.length):
-                element = self.host.write_data.word_select(p, wire)[: self.layout.element_bits]
-                m.d.comb += [host_word[p].eq(element.as_signed()), extended[p].eq(self.word[p])]
-            m.d.comb += self.host.read_data.eq(Cat(extended))
-
-        host = self.host
-        m.d.sync += self.word.eq(read.data)
+        write = memory.write_port()
+        first, second = memory.read_port(), memory.read_port()
         m.d.comb += [
-            read.addr.eq(Mux(host.active, host.address, self.read_address)),
-            write.addr.eq(Mux(host.active, host.address, self.write_address)),
-            write.data.eq(Mux(host.active, host_word, self.write_word)),
-            write.en.eq(Mux(host.active, host.write, self.write)),
+            # one address for a's reads and writes: one physical port
+            write.addr.eq(self.a),
+            write.data.eq(self.new),
+            write.en.eq(self.write),
+            first.addr.eq(self.a),
+            first.en.eq(self.read & ~self.write),
+            second.addr.eq(self.b),
+            second.en.eq(self.read),
         ]
+        fresh = Signal()
+        m.d.sync += fresh.eq(self.read)
+        with m.If(fresh):
+            m.d.sync += [self.found_a.eq(first.data), self.found_b.eq(second.data)]
         return m
+
+
+class Updater(wiring.Component):
+    """w ← sat(w ± 1) for each of so many couplings.
+
+    Members
+    -------
+    mask, up : In
+        Which couplings learn, and which of them go up.
+    old : In, new : Out
+        Before and, in the same cycle, after.
+    moved, cut : Out
+        One cycle later: which did change, and which were at the end of their range.
+    """
+
+    def __init__(self, layout: Layout, size: int):
+        self._limit = layout.config.weight_max
+        elements = data.ArrayLayout(element_shape(layout), size)
+        super().__init__(
+            {
+                "mask": In(size),
+                "up": In(size),
+                "old": In(elements),
+                "new": Out(elements),
+                "moved": Out(size),
+                "cut": Out(size),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        cuts = Signal(len(self.mask))
+        for p, element in enumerate(self.old):
+            up = self.up[p]
+            m.d.comb += [
+                cuts[p].eq(Mux(up, element >= self._limit, element <= -self._limit)),
+                self.new[p].eq(element + Mux(self.mask[p] & ~cuts[p], Mux(up, 1, -1), 0)),
+            ]
+        m.d.sync += [self.moved.eq(self.mask & ~cuts), self.cut.eq(self.mask & cuts)]
+        return m
+
+
+def from_host(layout: Layout, word) -> list:
+    """The elements of a word from the link."""
+    wire = 8 * layout.element_bytes
+    return [
+        word.word_select(p, wire)[: layout.element_bits] for p in range(layout.strip_lanes)
+    ]
+
+
+def to_host(m: Module, layout: Layout, elements) -> Value:
+    """A word for the link: each element sign-extended to whole bytes."""
+    wire = 8 * layout.element_bytes
+    extended = [Signal(signed(wire), name=f"element{p}") for p in range(layout.strip_lanes)]
+    m.d.comb += [wide.eq(elements[p]) for p, wide in enumerate(extended)]
+    return Cat(extended)

@@ -6,9 +6,10 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from relaxon.baud import cycles_per_bit
 from relaxon.config import Config
 from relaxon.hw.core import Core
-from relaxon.hw.uart import UartReceiver, UartTransmitter, cycles_per_bit
+from relaxon.hw.uart import UartReceiver, UartTransmitter
 
 
 class Top(wiring.Component):

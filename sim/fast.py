@@ -12,17 +12,20 @@ neighbours of the first and the last module.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import fields
+from pathlib import Path
 from typing import NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
+from relaxon import cycles
 from relaxon.board import Outcomes
 from relaxon.config import Config, Registers
 from relaxon.couplings import Couplings
-from relaxon.cycles import Activity, phase_cycles
+from relaxon.cycles import SUMMED, Activity, phase_cycles, timing
 from relaxon.layout import Layout
 from relaxon.protocol import CHIP_COUNTERS, COUNTERS, REGISTERS
 
@@ -45,7 +48,11 @@ class Memory(NamedTuple):
     scores: np.ndarray  # (C,) int32
     unstable: np.ndarray  # (K,) int32: scratch, a list of neurons
     group: np.ndarray  # (K,) int32: `Layout.group`
-    mark: np.ndarray  # (groups,) uint8: scratch
+    strip: np.ndarray  # (K,) int32: `Layout.strip`
+    marks: np.ndarray  # (groups, strips) int64: scratch, how many neurons are concerned
+    visited: np.ndarray  # (groups,) uint8: scratch, groups that a sweep evaluates
+    changed: np.ndarray  # (input words,) int64: scratch, how many inputs are
+    rebuild: np.ndarray  # (1,) uint8: 1 where the next sample makes all fields anew
     totals: np.ndarray  # (3,) int64: saturations, readout saturations, field envelope
 
 
@@ -57,31 +64,44 @@ Parameters = NamedTuple(  # type: ignore[misc]  # made from the one list of regi
 
 
 class Log(NamedTuple):
-    """Per-sample results, (n,) each but `scores` (n, C); the last eight make an `Activity`."""
+    """Per-sample results, (n,) each but `scores` (n, C); those after it make an `Activity`."""
 
     prediction: np.ndarray
     unstable: np.ndarray
     scores: np.ndarray
     sweeps: np.ndarray
-    moving: np.ndarray
     flips: np.ndarray
+    moves: np.ndarray
+    input_changes: np.ndarray
     clamped: np.ndarray
+    evaluations: np.ndarray
     decisions: np.ndarray
     learned: np.ndarray
-    active_groups: np.ndarray
-    readout_learned: np.ndarray
+    input_time: np.ndarray
+    event_time: np.ndarray
+    learn_time: np.ndarray
+    weight_accesses: np.ndarray
 
 
-jit = numba.njit(cache=True, nogil=True)
+jit = numba.njit(nogil=True)  # compiled into the kernel, which is what numba keeps on disk
+_input_time, _event_time, _learn_time, _visit = (
+    jit(f) for f in (cycles.input_time, cycles.event_time, cycles.learn_time, cycles.visit)
+)
 
 
 @jit
-def _free_sweep(mem, par, x):
+def _free_sweep(mem, par, tim, log, t, x):
     """Apply the inputs that changed; `next` = sign A."""
+    mem.changed[:] = 0
     for n in range(x.size):
+        if x[n] != mem.x[n] or mem.rebuild[0]:
+            mem.changed[n // tim.input_width] += 1
         if x[n] != mem.x[n]:
             mem.x[n] = x[n]
             _add(mem.a, mem.input[n], x[n])
+    log.input_changes[t] = mem.changed.sum()
+    log.input_time[t], turns = _input_time(tim, mem.changed)
+    log.weight_accesses[t] += turns * mem.marks.size
     scale = np.int32(1 << par.input_shift)
     envelope = np.int32(0)
     for k in range(mem.a.size):
@@ -122,36 +142,49 @@ def _sweep(mem, par, label):
 
 
 @jit
-def _move(mem):
-    """Make `next` the state; every neuron that differs is an event. Returns how many."""
+def _move(mem, tim, log, t, first, free):
+    """Make `next` the state; every neuron that differs is an event. Returns how many.
+
+    `first`: this is the first sweep of its phase; `free`: it is the free one.
+    """
     modules, size, _ = mem.recurrent.shape
     flips = 0
+    _visit(tim, mem.visited, mem.marks, first)
+    mem.marks[:] = 0
     for m in range(modules):
         state, r = mem.state[(m + 1) * size : (m + 2) * size], mem.r[m * size : (m + 1) * size]
         new = mem.next[m * size : (m + 1) * size]
         for j in range(size):
+            if new[j] != state[j] or mem.rebuild[0]:
+                flips += 1
+                k = m * size + j
+                mem.marks[mem.group[k], mem.strip[k]] += 1
             if new[j] != state[j]:
                 state[j] = new[j]
-                flips += 1
                 _add(r, mem.recurrent[m, j], new[j])
+    evaluations, time, turns = _event_time(tim, mem.visited, mem.marks, free)
+    log.sweeps[t] += 1
+    log.evaluations[t] += evaluations
+    log.event_time[t] += time
+    log.weight_accesses[t] += turns * tim.parts
     return flips
 
 
 @jit
-def _phase(mem, par, log, t, most, label):
+def _phase(mem, par, tim, log, t, most, label):
     """At most this many synchronous sweeps; one that flips nothing is the last."""
-    for _ in range(most):
+    for sweep in range(most):
         _sweep(mem, par, label)
-        flips = _move(mem)
-        log.sweeps[t] += 1
+        flips = _move(mem, tim, log, t, sweep == 0, False)
         log.flips[t] += flips
+        if label >= 0:
+            log.weight_accesses[t] += mem.visited.sum() * mem.marks.shape[1]
         if flips == 0:
             break
-        log.moving[t] += 1
 
 
 @jit
-def _decide(mem, log, t):
+def _decide(mem):
     """Class scores into `mem.scores`."""
     size = mem.recurrent.shape[1]
     state = mem.state[size : size + mem.h.size]
@@ -160,7 +193,6 @@ def _decide(mem, log, t):
         for k in range(state.size):
             score += np.int32(row[k]) * np.int32(state[k])
         mem.scores[c] = score
-    log.decisions[t] += 1
 
 
 @jit
@@ -179,18 +211,18 @@ def _right(scores, y, gate):
 
 
 @jit
-def _learn(mem, par, log, t, y):
+def _learn(mem, par, tim, log, t, y):
     """The learning step, decided from the old couplings."""
     _sweep(mem, par, -1)
     size = mem.recurrent.shape[1]
     state = mem.state[size : size + mem.h.size]
-    mem.mark[:] = 0
+    mem.marks[:] = 0
     unstable = 0
     for k in range(mem.h.size):
         if state[k] * mem.h[k] <= par.margin:
             mem.unstable[unstable] = k
             unstable += 1
-            mem.mark[mem.group[k]] = 1
+            mem.marks[mem.group[k], mem.strip[k]] += 1
     for at in range(unstable):
         k = mem.unstable[at]
         if par.learn_recurrent:
@@ -216,6 +248,7 @@ def _learn(mem, par, log, t, y):
                     mem.input[n, k] += step
             mem.a[k] += state[k] * (mem.x.size - cut)
             mem.totals[0] += cut
+    readout_learned = False
     if par.learn_readout:
         for c in range(mem.scores.size):
             score = np.int64(mem.scores[c])
@@ -224,11 +257,12 @@ def _learn(mem, par, log, t, y):
             else:
                 low, step = -score <= par.readout_margin_false, -par.readout_step_false
             if low:
-                log.readout_learned[t] = 1
+                readout_learned = True
                 _learn_readout(mem, mem.readout[c], state, np.int32(step), par.readout_max)
     log.learned[t] = 1
     log.unstable[t] = unstable
-    log.active_groups[t] = mem.mark.sum()
+    log.learn_time[t], used = _learn_time(tim, mem.marks, readout_learned)
+    log.weight_accesses[t] += used
 
 
 @jit
@@ -242,26 +276,38 @@ def _learn_readout(mem, row, state, step, limit):
     mem.totals[1] += cut
 
 
-@jit
-def _run(mem, par, log, x, y, train):
-    """Infer every row of x, or train on it with its label, in turn."""
-    for t in range(x.shape[0]):
-        _free_sweep(mem, par, x[t])
-        _move(mem)
-        log.sweeps[t] = log.moving[t] = 1
-        if par.gate_enable or not train:
-            _phase(mem, par, log, t, par.sweeps_infer, -1)
-            _decide(mem, log, t)
-            _predict(mem, log, t)
-            if not train or _right(mem.scores, y[t], par.gate):
-                continue
-        log.clamped[t] = 1
-        _phase(mem, par, log, t, par.sweeps_clamped, y[t])
-        _phase(mem, par, log, t, par.sweeps_released, -1)
-        _decide(mem, log, t)
-        if not par.gate_enable:
-            _predict(mem, log, t)
-        _learn(mem, par, log, t, y[t])
+def _compiled(stamp):
+    """The kernel. numba looks at this file, and at what the kernel encloses, to tell whether what it
+    compiled before is still good; `stamp` stands for the code that it calls from another file."""
+
+    @numba.njit(cache=True, nogil=True)
+    def run(mem, par, tim, log, x, y, train):
+        """Infer every row of x, or train on it with its label, in turn."""
+        if stamp < 0:
+            return
+        for t in range(x.shape[0]):
+            _free_sweep(mem, par, tim, log, t, x[t])
+            log.moves[t] = _move(mem, tim, log, t, True, True)
+            mem.rebuild[0] = 0
+            if par.gate_enable or not train:
+                _phase(mem, par, tim, log, t, par.sweeps_infer, -1)
+                _decide(mem)
+                log.decisions[t] = 1
+                _predict(mem, log, t)
+                if not train or _right(mem.scores, y[t], par.gate):
+                    continue
+            log.clamped[t] = 1
+            _phase(mem, par, tim, log, t, par.sweeps_clamped, y[t])
+            _phase(mem, par, tim, log, t, par.sweeps_released, -1)
+            _decide(mem)
+            if not par.gate_enable:
+                _predict(mem, log, t)
+            _learn(mem, par, tim, log, t, y[t])
+
+    return run
+
+
+_run = _compiled(zlib.crc32(Path(cycles.__file__).read_bytes()))
 
 
 class FastModel:
@@ -293,7 +339,11 @@ class FastModel:
             scores=np.zeros(c, np.int32),
             unstable=np.zeros(k, np.int32),
             group=layout.group.reshape(-1).astype(np.int32),
-            mark=np.zeros(layout.groups, np.uint8),
+            strip=layout.strip.reshape(-1).astype(np.int32),
+            marks=np.zeros((layout.groups, layout.strips), np.int64),
+            visited=np.ones(layout.groups, np.uint8),
+            changed=np.zeros(-(-n // layout.input_word), np.int64),
+            rebuild=np.ones(1, np.uint8),
             totals=np.zeros(3, np.int64),
         )
         self._memory.state[h : h + k] = -1
@@ -339,6 +389,11 @@ class FastModel:
         mem = self._memory
         mem.a[:] = mem.x.astype(np.int32) @ mem.input.astype(np.int32)
         mem.r[:] = np.einsum("mji,mj->mi", mem.recurrent, self.state, dtype=np.int32).reshape(-1)
+        self.invalidate()
+
+    def invalidate(self) -> None:
+        """Say that couplings, registers or the state were written."""
+        self._memory.rebuild[0] = 1
 
     @property
     def registers(self) -> Registers:
@@ -350,6 +405,7 @@ class FastModel:
         config = self.config.replace(registers=registers)
         self._count()  # what ran so far ran under the old ones
         self.config = config
+        self.invalidate()
 
     # ---- samples ----------------------------------------------------------------------------
 
@@ -380,7 +436,7 @@ class FastModel:
             **vars(Activity.zeros(n)),
         )
         self._pending = log
-        _run(self._memory, Parameters(*map(np.int32, values)), log, x, y, train)
+        _run(self._memory, Parameters(*map(np.int32, values)), timing(c), log, x, y, train)
         return log
 
     # ---- counters ---------------------------------------------------------------------------
@@ -407,16 +463,16 @@ class FastModel:
         log, totals, counters = self._pending, self._memory.totals, dict(self._counters)
         ran = log.sweeps > 0
         activity = Activity(**{k: v[ran] for k, v in vars(_activity(log)).items()})
-        cycles = {k: int(v.sum()) for k, v in phase_cycles(self.config, activity).items()}
+        phases = {k: int(v.sum()) for k, v in phase_cycles(self.config, activity).items()}
         added = {
             "samples": np.count_nonzero(ran),
             "updates": log.unstable.sum(),
             "saturations": totals[0],
             "readout_saturations": totals[1],
-            "cycles": sum(cycles.values()),
+            "cycles": sum(phases.values()),
         }
-        added |= {name: getattr(log, name).sum() for name in ("learned", "sweeps", "flips")}
-        added |= {f"cycles_{phase}": value for phase, value in cycles.items()}
+        added |= {name: getattr(activity, name).sum() for name in SUMMED}
+        added |= {f"cycles_{phase}": value for phase, value in phases.items()}
         for name, value in added.items():
             counters[name] = (counters[name] + int(value)) % (1 << _BITS[name])
         counters["field_envelope"] |= int(totals[2])

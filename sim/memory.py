@@ -102,6 +102,8 @@ class Memory:
             self._refresh_words()
             self._words[space][address : address + len(words)] = self._truncate(space, words)
             self._words_are_new = True
+        if space is not Space.COUNTERS:
+            self._model.rebuild = True
 
     # ---- words and model --------------------------------------------------------------------
 

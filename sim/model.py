@@ -22,7 +22,16 @@ import numpy.typing as npt
 
 from relaxon.config import Config, Registers
 from relaxon.couplings import Couplings
-from relaxon.cycles import Activity, phase_cycles
+from relaxon.cycles import (
+    SUMMED,
+    Activity,
+    event_time,
+    input_time,
+    learn_time,
+    phase_cycles,
+    timing,
+    visit,
+)
 from relaxon.layout import Layout
 from relaxon.protocol import CHIP_COUNTERS, COUNTERS
 
@@ -63,6 +72,9 @@ class Model:
         J (M, H, H), W (M, H, N), F (M, H, C), O (C, M, H), int64.
     state
         s after the last sample, (M, H) int8 of ±1; −1 before the first.
+    rebuild
+        Whether the machine makes all its fields anew with the next sample, as it does after
+        anything they are made of was written. Nothing but counters depends on it.
     counters
         Name → value, for every name of `relaxon.protocol.CHIP_COUNTERS`.
     """
@@ -76,6 +88,9 @@ class Model:
         self.readout: Ints = checked.readout.astype(np.int64)
         self.state = np.full((config.modules, config.neurons), -1, np.int8)
         self.counters = dict.fromkeys(CHIP_COUNTERS, 0)
+        self.rebuild = True
+        self._marked: Ints = np.zeros((0, 0), np.int64)  # by group and strip, who moved last
+        self._x = np.full(config.inputs, -1, np.int64)
 
     @property
     def registers(self) -> Registers:
@@ -85,6 +100,11 @@ class Model:
     @registers.setter
     def registers(self, registers: Registers) -> None:
         self.config = self.config.replace(registers=registers)
+        self.invalidate()
+
+    def invalidate(self) -> None:
+        """Say that couplings, registers or the state were written."""
+        self.rebuild = True
 
     # ---- one sample -------------------------------------------------------------------------
 
@@ -92,6 +112,7 @@ class Model:
         """Relax under the input and read out; nothing is learned."""
         self._start(x)
         self._phase(self.registers.sweeps_infer)
+        self._activity.decisions[0] = 1
         return self._finish(self._decide())
 
     def train_one(self, x: npt.NDArray[np.int8], y: int) -> Result:
@@ -102,6 +123,7 @@ class Model:
         if r.gate_enable:
             self._phase(r.sweeps_infer)
             decided = self._decide()
+            self._activity.decisions[0] = 1
             if decided[y] - np.delete(decided, y).max() > r.gate:
                 return self._finish(decided)
         self._activity.clamped[0] = 1
@@ -115,12 +137,46 @@ class Model:
 
     def _start(self, x: npt.NDArray[np.int8]) -> None:
         """The free sweep, from rest: s = sign A."""
-        self._activity = Activity.zeros(1)
+        a = self._activity = Activity.zeros(1)
+        self._layout, self._timing = Layout(self.config), timing(self.config)
+        changed = (x != self._x) | self.rebuild
         self._x = x.astype(np.int64)
+        a.input_changes[0] = np.count_nonzero(changed)
+        words = np.arange(changed.size) // self._layout.input_word
+        a.input_time[0], turns = input_time(self._timing, np.bincount(words, changed).astype(int))
+        a.weight_accesses[0] = turns * self._layout.groups * self._layout.strips
+
         self._a = (self.input @ self._x) << self.registers.input_shift
         self._envelope(self._a)
-        self.state = _sign(self._a)
-        self._activity.sweeps[0] = self._activity.moving[0] = 1
+        state = _sign(self._a)
+        a.moves[0] = self._move((state != self.state) | self.rebuild, free=True)
+        self.state = state
+        self.rebuild = False
+
+    def _move(
+        self, moved: npt.NDArray[np.bool_], *, first: bool = True, free: bool = False,
+        clamped: bool = False,
+    ) -> int:
+        """Count a sweep, the first of its phase or not, and what its events cost, from the neurons
+        that moved; returns how many."""
+        a = self._activity
+        visited = np.ones(self._layout.groups, np.int64)
+        if not first:
+            visit(self._timing, visited, self._marked, first)
+        self._marked = self._marks(moved)
+        evaluations, time, turns = event_time(self._timing, visited, self._marked, free)
+        a.sweeps[0] += 1
+        a.evaluations[0] += evaluations
+        a.event_time[0] += time
+        a.weight_accesses[0] += turns * self._layout.groups_per_module
+        a.weight_accesses[0] += clamped * evaluations * self._layout.strips
+        return int(np.count_nonzero(moved))
+
+    def _marks(self, which: npt.NDArray[np.bool_]) -> Ints:
+        """How many of these neurons are in every (group, strip)."""
+        marks = np.zeros((self._layout.groups, self._layout.strips), np.int64)
+        np.add.at(marks, (self._layout.group[which], self._layout.strip[which]), 1)
+        return marks
 
     def _fields(self, label: int | None = None) -> Ints:
         """h of every neuron, (M, H)."""
@@ -137,19 +193,18 @@ class Model:
 
     def _phase(self, most: int, label: int | None = None) -> None:
         """At most this many synchronous sweeps; one that flips nothing is the last."""
-        for _ in range(most):
+        for sweep in range(most):
             state = _sign(self._fields(label))
-            flips = np.count_nonzero(state != self.state)
+            flips = self._move(
+                state != self.state, first=sweep == 0, clamped=label is not None
+            )
             self.state = state
-            self._activity.sweeps[0] += 1
             self._activity.flips[0] += flips
             if flips == 0:
                 break
-            self._activity.moving[0] += 1
 
     def _decide(self) -> Ints:
         """The class scores r of the present state, (C,)."""
-        self._activity.decisions[0] += 1
         return np.einsum("cmi,mi->c", self.readout, self.state.astype(np.int64))
 
     def _learn(self, scores: Ints, y: int) -> int:
@@ -164,15 +219,17 @@ class Model:
         if r.learn_input:
             wanted = self.input + u[:, :, None] * self._x
             self._saturate("input", wanted, c.weight_max, "saturations")
+        low = np.zeros(c.classes, bool)
         if r.learn_readout:
             true = np.arange(c.classes) == y
             low = np.where(true, scores <= r.readout_margin_true, -scores <= r.readout_margin_false)
             step: Ints = low * np.where(true, r.readout_step_true, -r.readout_step_false)
             wanted = self.readout + step[:, None, None] * s
             self._saturate("readout", wanted, c.readout_max, "readout_saturations")
-            self._activity.readout_learned[0] = low.any()
-        self._activity.learned[0] = 1
-        self._activity.active_groups[0] = np.unique(Layout(c).group[unstable]).size
+        a = self._activity
+        a.learned[0] = 1
+        a.learn_time[0], used = learn_time(self._timing, self._marks(unstable), bool(low.any()))
+        a.weight_accesses[0] += used
         return int(np.count_nonzero(unstable))
 
     def _saturate(self, array: str, wanted: Ints, limit: int, counter: str) -> None:
@@ -192,7 +249,7 @@ class Model:
     def _finish(self, scores: Ints, unstable: int = 0) -> Result:
         a = self._activity
         self._count("samples", 1)
-        for name in ("learned", "sweeps", "flips"):
+        for name in SUMMED:
             self._count(name, getattr(a, name)[0])
         self._count("updates", unstable)
         for phase, cycles in phase_cycles(self.config, a).items():

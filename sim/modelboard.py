@@ -96,6 +96,7 @@ class ModelBoard(Board):
         """Write a coupling array or the state. `DataError` if it does not fit."""
         if name == "state":
             self._model.state = _check_state(self.config, array)
+            self._model.invalidate()
         else:
             _check_name(name)
             arrays = {**vars(self._model.couplings), name: np.asarray(array)}

@@ -54,6 +54,7 @@ class _Batches(Model):
         """Replace all couplings. `DataError` if they do not fit."""
         for name, array in vars(couplings.check(self.config)).items():
             setattr(self, name, array.astype(np.int64))
+        self.invalidate()
 
     @property
     def couplings(self) -> Couplings:

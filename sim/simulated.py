@@ -1,7 +1,8 @@
 """A transport to a simulated board in this process.
 
-The board's clock runs only while somebody reads; a read returns as soon as the board has
-answered, or at once where it has nothing more to do.
+The board's clock runs only while somebody reads. A read returns when half of the frames under way
+are answered, so that the host can send more before the board has nothing left to do, and at once
+where it has nothing more to say.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections import deque
 from pathlib import Path
 
 from relaxon.config import Config
-from relaxon.errors import LinkError, ToolError
+from relaxon.errors import ConfigError, LinkError, ToolError
+from relaxon.framing import DELIMITER_BYTE
 from relaxon.sim.verilate import Progress, library
 from relaxon.transport import Transport
 
@@ -24,8 +26,8 @@ SLICE = 0.03
 FIRST_BUDGET = 20_000
 """Cycles of the first stretch, before the speed is known."""
 
-_FULL, _IDLE = 1, 2
-"""Why `relaxon_exchange` returned (harness.cpp); 0 is an exhausted budget."""
+_BUDGET, _FULL, _IDLE, _ANSWERED = range(4)
+"""Why `relaxon_exchange` returned (harness.cpp)."""
 
 
 class SimulatedTransport(Transport):
@@ -38,6 +40,9 @@ class SimulatedTransport(Transport):
         which also has `progress`).
     path
         A library to load instead of building `config`'s.
+    interval
+        Clock cycles that a byte takes on the line, in each direction; a UART's byte takes
+        10·clock/baud. By default the line is as fast as the board.
 
     Raises
     ------
@@ -47,14 +52,16 @@ class SimulatedTransport(Transport):
 
     def __init__(
         self, config: Config | None = None, *, path: Path | None = None,
-        progress: Progress | None = None,
+        interval: int = 1, progress: Progress | None = None,
     ):
+        if interval < 1:
+            raise ConfigError(f"a byte takes at least 1 cycle on the line, not {interval}")
         if path is None:
             if config is None:
                 raise TypeError("SimulatedTransport needs a config or the path of a library")
             path = library(config, progress=progress)
         self._library = _load(path)
-        self._board = self._library.relaxon_create()
+        self._board = self._library.relaxon_create(interval)
         if not self._board:
             raise ToolError(f"no memory for the simulated board {path}")
         self._free = weakref.finalize(self, self._library.relaxon_destroy, self._board)
@@ -63,6 +70,7 @@ class SimulatedTransport(Transport):
         self._queue: deque[bytes] = deque()
         self._output = ctypes.create_string_buffer(OUTPUT_BYTES)
         self._given = ctypes.c_size_t(0)
+        self._unanswered = 0  # frames; those that get no answer are forgotten when the board rests
         self._budget = FIRST_BUDGET
         self._cycles = 0
 
@@ -76,6 +84,7 @@ class SimulatedTransport(Transport):
         self._check_open()
         if data:
             self._queue.append(bytes(data))
+            self._unanswered += data.count(DELIMITER_BYTE)
 
     def read(self, timeout: float) -> bytes:
         """Run the clock until bytes come out or the board is at rest, `timeout` seconds at most.
@@ -88,8 +97,10 @@ class SimulatedTransport(Transport):
         while True:
             idle = self._run()
             if self._given.value:
-                return ctypes.string_at(self._output, self._given.value)
-            if (idle and not self._queue) or time.monotonic() >= deadline:
+                data = ctypes.string_at(self._output, self._given.value)
+                self._unanswered = max(0, self._unanswered - data.count(DELIMITER_BYTE))
+                return data
+            if idle or time.monotonic() >= deadline:
                 return b""
 
     def close(self) -> None:
@@ -98,17 +109,19 @@ class SimulatedTransport(Transport):
 
     def _run(self) -> bool:
         """Run the clock for a stretch; True if the board has come to rest."""
-        if self._taken.value == len(self._chunk) and self._queue:
-            self._chunk = b"".join(self._queue)
+        if self._queue:
+            self._chunk = b"".join((self._chunk[self._taken.value :], *self._queue))
             self._queue.clear()
             self._taken.value = 0
         started = time.perf_counter()
         reason = self._library.relaxon_exchange(
             self._board, self._chunk, len(self._chunk), self._taken,
-            self._output, OUTPUT_BYTES, self._given, self._budget,
+            self._output, OUTPUT_BYTES, self._given, max(1, self._unanswered // 2), self._budget,
         )
         cycles = self._library.relaxon_cycles(self._board)
-        if reason not in (_FULL, _IDLE):  # a whole stretch: its time tells the speed
+        if reason == _IDLE:
+            self._unanswered = 0
+        if reason == _BUDGET:  # a whole stretch: its time tells the speed
             speed = (cycles - self._cycles) / max(time.perf_counter() - started, 1e-6)
             self._budget = max(1000, int(speed * SLICE))
         self._cycles = cycles
@@ -128,7 +141,7 @@ def _load(path: Path) -> ctypes.CDLL:
             f"cannot load the simulated board {path}: {error}; delete its folder to build it again"
         ) from None
     size = ctypes.c_size_t
-    loaded.relaxon_create.argtypes = []
+    loaded.relaxon_create.argtypes = [ctypes.c_uint64]
     loaded.relaxon_create.restype = ctypes.c_void_p
     loaded.relaxon_destroy.argtypes = [ctypes.c_void_p]
     loaded.relaxon_destroy.restype = None
@@ -136,7 +149,7 @@ def _load(path: Path) -> ctypes.CDLL:
     loaded.relaxon_cycles.restype = ctypes.c_uint64
     loaded.relaxon_exchange.argtypes = [
         ctypes.c_void_p, ctypes.c_char_p, size, ctypes.POINTER(size),
-        ctypes.c_char_p, size, ctypes.POINTER(size), ctypes.c_uint64,
+        ctypes.c_char_p, size, ctypes.POINTER(size), size, ctypes.c_uint64,
     ]
     loaded.relaxon_exchange.restype = ctypes.c_int
     return loaded

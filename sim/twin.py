@@ -102,7 +102,7 @@ class Twin:
         return _reply(sequence, Status.OUT_OF_SEQUENCE, EXPECTED.pack(expected=self._expected))
 
     def _identity(self, body: bytes) -> bytes:
-        structure = self.config.structure()
+        structure = self.config.identity()
         return IDENTITY.pack(
             **HELLO.unpack(body), version=protocol.VERSION, expected=self._expected,
             build=self.build, rx_bytes=self.layout.rx_bytes, slot_bytes=self.layout.slot_bytes,

@@ -21,6 +21,7 @@ from relaxon.couplings import Couplings
 from relaxon.data import Dataset, load, load_unlabelled
 from relaxon.errors import ConfigError, DataError, RelaxonError
 from relaxon.greys import Coding, coding_from_dict
+from relaxon.protocol import STORES
 from relaxon.training import Plan, baseline_accuracy, metrics
 from relaxon.training import train as run_training
 
@@ -50,6 +51,8 @@ app = typer.Typer(
 
 PresetName = enum.Enum("PresetName", {name: name for name in PRESETS}, type=str)  # type: ignore[misc]
 
+StoreName = enum.Enum("StoreName", {name: name for name in STORES}, type=str)  # type: ignore[misc]
+
 PresetOption = Annotated[
     PresetName | None,
     typer.Option(
@@ -69,6 +72,13 @@ EntangleOption = Annotated[
 ModulesOption = Annotated[int | None, typer.Option(help="Modules; the preset's by default.")]
 NeuronsOption = Annotated[int | None, typer.Option(help="Neurons per module.")]
 LanesOption = Annotated[int | None, typer.Option(help="Neurons computed per clock cycle.")]
+StoreOption = Annotated[
+    StoreName | None,
+    typer.Option(
+        help="Weight store: skewed (the default; true dual-port memory, fast) or column "
+        "(single-port memory). Results do not depend on it, cycles do."
+    ),
+]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures there, too.")]
 CheckpointArgument = Annotated[Path, typer.Argument(help="A checkpoint, such as couplings.npz.")]
 
@@ -82,6 +92,7 @@ def train(
     modules: ModulesOption = None,
     neurons: NeuronsOption = None,
     lanes: LanesOption = None,
+    store: StoreOption = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training set.", min=1)] = 10,
     settle: Annotated[
         int | None,
@@ -114,7 +125,7 @@ def train(
     if samples is not None:
         dataset = dataset.subset(samples, seed)
     chosen = _preset(preset, modules, neurons)
-    config = _machine(chosen, dataset.inputs, dataset.classes, modules, neurons, lanes)
+    config = _machine(chosen, dataset.inputs, dataset.classes, modules, neurons, lanes, store)
     plan = Plan(epochs, seed, test_epochs=board == "model", settle=settle)
     start = Couplings.fresh(config, seed, chosen)
     total = epochs * len(dataset.x_train)
@@ -130,7 +141,7 @@ def train(
         with report.training_progress("training", total) as observe:
             run = run_training(opened, dataset, plan, observe)
         learned = opened.couplings()
-    figures = metrics(run, clock) | {
+    figures = metrics(run, config, clock) | {
         "train_samples": len(dataset.x_train),
         "test_samples": len(dataset.x_test),
         "epochs": epochs,
@@ -237,6 +248,7 @@ def serve(
     modules: ModulesOption = None,
     neurons: NeuronsOption = None,
     lanes: LanesOption = None,
+    store: StoreOption = None,
     like: Annotated[
         Path | None, typer.Option(help="Take the machine of this checkpoint instead.")
     ] = None,
@@ -251,7 +263,7 @@ def serve(
         config = checkpoint.load(like).config
     else:
         chosen = _preset(preset, modules, neurons)
-        config = _machine(chosen, inputs, classes, modules, neurons, lanes)
+        config = _machine(chosen, inputs, classes, modules, neurons, lanes, store)
     address = None if tcp is None else _address(tcp)
     wanted = pty or link is not None or address is None
     serve_board(config, tcp=address, pty=wanted, link=link, announce=report.out.print)
@@ -262,10 +274,11 @@ def verify_command(
     file: Annotated[Path, typer.Argument(help="A recorded run, such as a golden file.")],
     board: BoardOption = "model",
     lanes: LanesOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Replay a recorded run on a board; exit 0 only if every weight, state and prediction agrees."""
     recorded = verify.load_run(file)
-    config = recorded.config if lanes is None else recorded.config.replace(lanes=lanes)
+    config = recorded.config.replace(**_given(lanes=lanes, store=store))
     total = len(recorded.arrays["x"]) + len(recorded.arrays.get("prediction_after", ()))
     with Board.open(board, config) as opened, report.progress("replaying", total) as advance:
         findings = verify.replay(opened, recorded, advance)
@@ -312,12 +325,20 @@ def _preset(given: Any, modules: int | None, neurons: int | None) -> str:
 
 def _machine(
     preset: str, inputs: int, classes: int,
-    modules: int | None, neurons: int | None, lanes: int | None,
+    modules: int | None, neurons: int | None, lanes: int | None, store: Any,
 ) -> Config:  # fmt: skip
     """The preset's configuration for these sizes; None leaves a size to the preset."""
-    chosen = {"modules": modules, "neurons": neurons, "lanes": lanes}
-    sizes = {name: size for name, size in chosen.items() if size is not None}
+    sizes = _given(modules=modules, neurons=neurons, lanes=lanes, store=store)
     return Config.preset(preset, inputs=inputs, classes=classes, **sizes)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Those options that were given, names of an enumeration as plain text."""
+    return {
+        name: value.value if isinstance(value, enum.Enum) else value
+        for name, value in options.items()
+        if value is not None
+    }
 
 
 def _run_name(data: Dataset, config: Config, board: str, seed: int) -> str:

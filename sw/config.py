@@ -86,6 +86,9 @@ class Config:
         Width of J and W, and of O, sign included; the values are symmetric, ±(2^(bits−1)−1).
     lanes
         P: neurons computed per clock cycle.
+    store
+        Weight store: "skewed" or, for single-port memory, "column" (`relaxon.protocol.STORES`).
+        What is computed does not depend on it, only how fast.
     registers
         Run-time parameters; by default the papers' (`Config.preset` has the two named sets).
     field_bits
@@ -104,6 +107,7 @@ class Config:
     weight_bits: int = 8
     readout_bits: int = 12
     lanes: int = 32
+    store: str = "skewed"
     registers: Registers = None  # type: ignore[assignment]  # filled in by __post_init__
     field_bits: int = None  # type: ignore[assignment]  # likewise
 
@@ -125,6 +129,10 @@ class Config:
             object.__setattr__(self, name, value)
             if not low <= value <= high:
                 raise ConfigError(f"{name} must be {low} to {high}, not {value}")
+        if self.store not in protocol.STORES:
+            raise ConfigError(
+                f"store must be one of {', '.join(protocol.STORES)}, not {self.store!r}"
+            )
         if self.total_neurons > self.MAX_NEURONS:
             raise ConfigError(
                 f"modules × neurons must be at most {self.MAX_NEURONS}, not "
@@ -238,9 +246,13 @@ class Config:
         needed = 1 + self.field_bound(registers).bit_length()
         return replace(self, registers=registers, field_bits=max(self.field_bits, needed))
 
-    def structure(self) -> dict[str, int]:
+    def structure(self) -> dict[str, Any]:
         """What is compiled in: everything but the registers."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "registers"}
+
+    def identity(self) -> dict[str, int]:
+        """The structure in the numbers that IDENTITY carries."""
+        return self.structure() | {"store": protocol.STORES.index(self.store)}
 
     def to_json(self) -> str:
         """The structure as JSON (registers have their own `Registers.as_dict`)."""

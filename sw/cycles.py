@@ -1,23 +1,17 @@
-"""Clock cycles of every phase of a sample, as formulas, exact (tested against the RTL's counters).
+"""Clock cycles of every phase of a sample, exact (tested against the gateware's counters).
 
-With P lanes, γ groups, Gm groups per module (`relaxon.layout`), N inputs and C classes:
-
-| phase  | cycles per sample |
-|--------|-------------------|
-| input  | N·γ |
-| sweep  | sweeps · (γ + SWEEP) + 2 · BRANCH where the label was clamped |
-| event  | (M·H + flips)·Gm + EVENT · (sweeps that moved a neuron, the free one included) |
-| clamp  | 2·γ where the label was clamped |
-| decide | C + DECIDE, once per comparison of the scores |
-| learn  | the longer of couplings and readout, where the sample was learned |
-
-Couplings: γ + LEARN, and for each group that holds an unstable neuron VISIT, N if W learns, H if
-J learns and HOLD if either does. Readout: γ·P + READOUT if any class is below its margin.
+The phases follow one another; `docs/architecture.md` derives each figure here. What takes longer the
+more there is to do is the *issue* of columns and rows: entries (words of inputs, or groups of
+neurons, with marked bits) arrive one per cycle, each is worth a number of turns, and a turn keeps
+the weight memory busy for `step` cycles. An entry starts when it has arrived and the one before it
+is through. `input_time`, `event_time` and `learn_time` follow the issue entry by entry; they are
+plain loops over integers, so that NumPy model and compiled fast path share them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,43 +21,174 @@ from relaxon.layout import Layout
 
 Counts = npt.NDArray[np.int64]
 
+INPUT = 5
+"""From taking a sample to the first column of its inputs."""
+REPORT = 6
+"""From an evaluation to its neurons in the list, beside the weight memory's latency."""
+SCAN = 2
+"""From the list to the first column."""
+QUIET = 6
+"""From the last evaluation to the end of a sweep that moves nothing, beside that latency."""
+DECIDE = 3
+"""Asking for a decision and seeing its end, beside a cycle a class and the scores' latency."""
+READOUT = 6
+"""Start and end of the readout's pass over its words."""
+ROTATION_STEPS = 3
+"""Doublings of a rotation's distance that the skewed store does in a cycle."""
+SCORES_ADDED = 4
+"""Strips whose scores are added in a cycle."""
 
-SWEEP = 10
-"""From the last EVALUATE of a sweep to the next sweep or event."""
-BRANCH = 1
-"""From the label's clamp or release to the next sweep."""
-EVENT = 3
-"""From the list of neurons that changed to the first column, and on from the last."""
-DECIDE = 8
-"""The last events reach the scores; the gate is compared."""
-LEARN = 11
-"""From the last EVALUATE to the first row, and the end of the step."""
-VISIT = 1
-"""Taking a group from the list."""
-HOLD = 2
-"""The last couplings of a group are still being updated."""
-READOUT = 5
-"""Start and end of the readout's pass over its slots."""
+
+class Timing(NamedTuple):
+    """The numbers that the times below depend on.
+
+    `latency` is the weight memory's, `input_width` the inputs of a word,
+    `input_words` and `readout_words` what is walked over, `decide`
+    the cycles of a decision, `parts` the groups of a module, `learn_step` the cycles in which a
+    neuron (skewed) or a group (column store) learns and `learn_start` what precedes the first,
+    `learn_end` what follows the last; `coupled` is 1 where modules are coupled in a chain.
+    """
+
+    groups: int
+    groups_per_bin: int
+    parts: int
+    columns: int
+    latency: int
+    input_width: int
+    input_words: int
+    readout_words: int
+    decide: int
+    learn_step: int
+    learn_start: int
+    learn_end: int
+    skewed: int
+    coupled: int
+
+
+def timing(config: Config) -> Timing:
+    """The timing of a machine under its registers."""
+    layout, r = Layout(config), config.registers
+    skewed = config.store == "skewed"
+    turns = -(-(layout.banks.bit_length() - 1) // ROTATION_STEPS)
+    scores, strips = 1, layout.strips
+    while strips > 1:
+        scores, strips = scores + 1, -(-strips // SCORES_ADDED)
+    words = -(-config.inputs // layout.input_word)
+    if skewed:
+        step = words * r.learn_input + layout.groups_per_module * r.learn_recurrent
+    else:
+        step = 2 * (config.inputs * r.learn_input + config.neurons * r.learn_recurrent)
+    return Timing(
+        groups=layout.groups,
+        groups_per_bin=layout.groups_per_bin,
+        parts=layout.groups_per_module,
+        columns=layout.columns,
+        latency=3 + turns if skewed else 2,
+        input_width=layout.input_word,
+        input_words=words,
+        readout_words=layout.groups * layout.strip_lanes // layout.readout_width,
+        decide=config.classes + scores + DECIDE,
+        learn_step=step,
+        learn_start=SCAN if skewed else 0,
+        learn_end=3 if skewed else 2,
+        skewed=int(skewed),
+        coupled=int(config.modules > 1 and r.chain_coupling != 0),
+    )
+
+
+def input_time(t: Timing, changed: Any) -> tuple[int, int]:
+    """Cycles of the input phase, and turns, from the inputs that changed in every word."""
+    free, turns = 0, 0
+    for word in range(changed.size):
+        n = -(-changed[word] // t.columns)
+        if n > 0:
+            free = max(INPUT + word, free) + n * t.groups
+            turns += n
+    return max(t.input_words + 3, free) + (t.groups == 1), turns
+
+
+def event_time(t: Timing, visited: Any, moved: Any, free_sweep: bool) -> tuple[int, int, int]:
+    """Cycles of a sweep's evaluations, those from their end to that of its events, and turns, from
+    the groups visited and the neurons that moved in every (group, strip)."""
+    groups = visited.sum()
+    end, turns, earliest = groups + t.latency + QUIET, 0, 0
+    if not free_sweep:
+        earliest = groups + (t.latency if t.coupled else 0)
+    for strip in range(moved.shape[1]):
+        free, at = 0, 0
+        for group in range(moved.shape[0]):
+            n = -(-moved[group, strip] // t.columns)
+            if n > 0:
+                arrival = max(at + t.latency + REPORT, earliest) + SCAN
+                free = max(arrival, free) + n * t.parts
+                turns += n
+            at += visited[group]
+        if free > 0:
+            end = max(end, free + 1)
+    return groups, end - groups + 1, turns
+
+
+def visit(t: Timing, visited: Any, moved: Any, first: bool) -> None:
+    """Mark the groups that a sweep evaluates: all of them in the first one of a phase or where
+    modules are coupled, else the bins of rows in which a neuron moved before (`moved`)."""
+    if first or t.coupled:
+        visited[:] = 1
+        return
+    visited[:] = 0
+    for group in range(visited.size):
+        if moved[group].any():
+            first_group = group // t.groups_per_bin * t.groups_per_bin
+            visited[first_group : first_group + t.groups_per_bin] = 1
+
+
+def learn_time(t: Timing, unstable: Any, readout_learned: bool) -> tuple[int, int]:
+    """Cycles of the learning step, and those in which the weight memory is used, from the unstable
+    neurons in every (group, strip)."""
+    end, turns = t.groups + t.latency + QUIET, 0
+    if t.learn_step > 0:
+        for strip in range(unstable.shape[1]):
+            free = 0
+            for group in range(unstable.shape[0]):
+                n = unstable[group, strip]
+                if n > 0:
+                    if t.skewed == 0:
+                        n = 1
+                    arrival = max(group + t.latency + REPORT, t.groups) + t.learn_start
+                    free = max(arrival, free) + n * t.learn_step
+                    turns += n
+            if free > 0:
+                end = max(end, free + t.learn_end)
+    readout = t.decide + (t.readout_words + READOUT if readout_learned else 0)
+    return max(end + 1, readout) + 1, turns * t.learn_step
+
+
+SUMMED = ("learned", "sweeps", "flips", "moves", "input_changes", "weight_accesses")
+"""Counters that are sums of an `Activity`'s arrays."""
 
 
 @dataclass(frozen=True)
 class Activity:
     """What happened in each sample of a run; every array has shape (n,), int64.
 
-    `sweeps` counts the free sweep, `moving` the sweeps after which some neuron differed (the free
-    one always does), `clamped` is 1 where the label was clamped, `decisions` how often the scores
-    were compared, `learned` 1 where the learning step was reached, `active_groups` the groups
-    holding an unstable neuron there, `readout_learned` 1 where some class was below its margin.
+    `sweeps` counts the free sweep, whose flips are `moves`; `clamped` and `learned` are 1 where the
+    label was clamped and where the learning step was reached, `evaluations` the groups evaluated in
+    sweeps, `decisions` how often the scores were compared with nothing else to do. `input_time`,
+    `event_time` and `learn_time` are cycles, `weight_accesses` the cycles in which the
+    weight memory is used, summed over strips.
     """
 
     sweeps: Counts
-    moving: Counts
     flips: Counts
+    moves: Counts
+    input_changes: Counts
     clamped: Counts
+    evaluations: Counts
     decisions: Counts
     learned: Counts
-    active_groups: Counts
-    readout_learned: Counts
+    input_time: Counts
+    event_time: Counts
+    learn_time: Counts
+    weight_accesses: Counts
 
     @classmethod
     def zeros(cls, n: int) -> Activity:
@@ -73,17 +198,12 @@ class Activity:
 
 def phase_cycles(config: Config, activity: Activity) -> dict[str, Counts]:
     """Cycles of each phase (keys: `relaxon.protocol.PHASES`), per sample."""
-    layout = Layout(config)
-    groups, r, a = layout.groups, config.registers, activity
-    learning = config.inputs * r.learn_input + config.neurons * r.learn_recurrent
-    row = VISIT + learning + (HOLD if learning else 0)
-    couplings = groups + LEARN + a.active_groups * row
-    readout = (layout.slots + READOUT) * a.readout_learned
+    t, a = timing(config), activity
     return {
-        "input": np.full_like(a.sweeps, config.inputs * groups),
-        "sweep": a.sweeps * (groups + SWEEP) + 2 * BRANCH * a.clamped,
-        "event": (config.total_neurons + a.flips) * layout.groups_per_module + EVENT * a.moving,
-        "clamp": 2 * groups * a.clamped,
-        "decide": (config.classes + DECIDE) * a.decisions,
-        "learn": np.maximum(couplings, readout) * a.learned,
+        "input": a.input_time,
+        "sweep": a.evaluations + a.sweeps + 2 * a.clamped,
+        "event": a.event_time,
+        "decide": t.decide * a.decisions,
+        "learn": a.learn_time,
     }
+

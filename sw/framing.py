@@ -9,7 +9,7 @@ import zlib
 
 from cobs import cobs  # type: ignore[import-untyped]
 
-from relaxon.protocol import CRC_BYTES, DELIMITER, FRAME_OVERHEAD
+from relaxon.protocol import CRC_BYTES, DELIMITER, ENCODING_BYTES, FRAME_OVERHEAD
 
 DELIMITER_BYTE = bytes([DELIMITER])
 _LONG_CODE = 0xFF
@@ -20,6 +20,11 @@ def encode(message: bytes) -> bytes:
     """The bytes on the wire of a message: CRC added, COBS-encoded, delimiter at the end."""
     crc = zlib.crc32(message).to_bytes(CRC_BYTES, "little")
     return bytes(cobs.encode(message + crc)) + DELIMITER_BYTE
+
+
+def encoded_bytes(payload: int) -> int:
+    """Most bytes on the wire of a payload of so many bytes, CRC included."""
+    return payload + payload // 254 + ENCODING_BYTES
 
 
 class Deframer:

@@ -1,19 +1,20 @@
 """Where every element lies: neurons on lanes, arrays in the board's words, words in bytes.
 
-Lane p holds one neuron of each *group*; a group is the P neurons computed in one clock cycle.
+Lanes are arranged in *strips*, each with weight memory of its own; a *group* is the neurons computed
+in one clock cycle, one on each lane.
 
-* H ≥ P: a module takes ``groups_per_module`` = ⌈H/P⌉ groups; the last may be padded.
-* H < P: ``modules_per_group`` = ⌊P/H⌋ modules share a group, each on H lanes of its own (a
-  *block*); lanes and, in the last group, blocks that are left over are padding.
+* H ≥ P: one strip of P lanes. A module takes ``groups_per_module`` = ⌈H/P⌉ groups; the last may be
+  padded.
+* H < P: ⌊P/H⌋ strips of H lanes. A module takes one strip of one group; in the last group, strips
+  that are left over are padding. Lanes left over (P mod H) are not built.
 
-The weight store is one array of words of P elements, a column of couplings being the words
-that one event reads::
+The weight store is one array of words, a word being what all lanes hold of one column::
 
-    W[:, n]        groups words at              n·groups + γ
-    J[m, :, j]     groups_per_module words at   groups·N + (row·H + j)·groups_per_module + g
-    F[:, c]        groups words at              groups·(N + H) + c·groups + γ
+    W[:, n]        word at                  γ·N + n
+    J[m, :, j]     word at   groups·N     + γ·H + j
+    F[:, c]        word at   groups·(N+H) + γ·C + c
 
-with γ = row·groups_per_module + g the group and row = ⌊m / modules_per_group⌋.
+with γ the group. The readout store is strip after strip, a word holding the C elements of a neuron.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from relaxon.config import FEEDBACK_BITS, Config
 from relaxon.errors import DataError
 from relaxon.protocol import Space
 
+ROW_BINS = 64
+"""Most bins of rows of modules."""
 ARRAYS = ("recurrent", "input", "feedback", "readout", "state")
 """Arrays a board holds, by their names in checkpoints."""
 
@@ -48,13 +51,21 @@ class Layout:
     def __init__(self, config: Config):
         self.config = config
         m, h, p = config.modules, config.neurons, config.lanes
-        self.modules_per_group = max(1, p // h)
+        self.strips = max(1, p // h)
+        self.strip_lanes = min(h, p)
+        """Lanes of a strip; a strip's group is that many neurons of one module."""
+        self.lanes = self.strips * self.strip_lanes
+        """Lanes that are built."""
         self.groups_per_module = -(-h // p)
-        self.rows = -(-m // self.modules_per_group)
+        self.rows = -(-m // self.strips)
         """Rows of modules: a row is the modules that share their groups."""
         self.groups = self.rows * self.groups_per_module
-        self.slots = self.groups * p
-        """Places for neurons, padding included: slot = group·P + lane."""
+        rows_per_bin = -(-self.rows // ROW_BINS)
+        self.row_bins = -(-self.rows // rows_per_bin)
+        """Rows are evaluated again bin by bin, where a neuron of the bin has changed."""
+        self.groups_per_bin = rows_per_bin * self.groups_per_module
+        self.slots = self.groups * self.lanes
+        """Places for neurons, padding included."""
 
         self.element_bits = max(config.weight_bits, FEEDBACK_BITS)
         self.input_base = 0
@@ -62,34 +73,48 @@ class Layout:
         self.feedback_base = self.groups * (config.inputs + config.neurons)
         self.weight_words = self.groups * (config.inputs + config.neurons + config.classes)
 
+        skewed = config.store == "skewed"
+        self.columns = 2 if skewed else 1
+        """Columns of couplings that the store reads in one cycle."""
+        self.banks = max(8, _power_of_two(self.strip_lanes)) if skewed else self.strip_lanes
+        """Elements of a strip's store that learn in one cycle."""
+        self.input_word = max(8, _power_of_two(self.strip_lanes))
+        """Inputs compared with the sample before in one cycle."""
+        self.readout_width = self._readout_width() if skewed else 1
+        """Slots of a strip whose readout learns in one cycle."""
+
+    def _readout_width(self) -> int:
+        """Wide enough that the readout learns in the time that 1/20 of the neurons take."""
+        width = self.strip_lanes
+        wanted = 20 * width / (self.config.inputs + self.config.neurons)
+        return next(w for w in (4, 2, 1) if width % w == 0 and (w == 1 or wanted >= 0.7 * w))
+
     # ---- neurons ----------------------------------------------------------------------------
+
+    @cached_property
+    def strip(self) -> npt.NDArray[np.int64]:
+        """Strip of neuron (m, i); shape (M, H)."""
+        m, _ = np.indices((self.config.modules, self.config.neurons))
+        return m % self.strips
 
     @cached_property
     def lane(self) -> npt.NDArray[np.int64]:
         """Lane of neuron (m, i); shape (M, H)."""
-        m, i = np.indices((self.config.modules, self.config.neurons))
-        return (m % self.modules_per_group) * self.config.neurons + i % self.config.lanes
+        _, i = np.indices((self.config.modules, self.config.neurons))
+        return self.strip * self.strip_lanes + i % self.strip_lanes
 
     @cached_property
     def group(self) -> npt.NDArray[np.int64]:
         """Group of neuron (m, i); shape (M, H)."""
         m, i = np.indices((self.config.modules, self.config.neurons))
-        return (m // self.modules_per_group) * self.groups_per_module + i // self.config.lanes
+        return (m // self.strips) * self.groups_per_module + i // self.strip_lanes
 
     @cached_property
     def slot(self) -> npt.NDArray[np.int64]:
-        """Slot of neuron (m, i); shape (M, H)."""
-        return self.group * self.config.lanes + self.lane
-
-    def block_of_lane(self, lane: int) -> tuple[int, int]:
-        """Which module of its group a lane belongs to, and its place among that module's lanes.
-
-        Lanes left over count on in the last block.
-        """
-        if self.modules_per_group == 1:
-            return 0, lane
-        block = min(lane // self.config.neurons, self.modules_per_group - 1)
-        return block, lane - block * self.config.neurons
+        """Readout word of neuron (m, i); shape (M, H)."""
+        _, i = np.indices((self.config.modules, self.config.neurons))
+        line = self.strip * self.groups + self.group
+        return line * self.strip_lanes + i % self.strip_lanes
 
     def padding(self) -> tuple[int, int]:
         """Lane masks (bit p = lane p holds a neuron) of an ordinary group and of a tail group.
@@ -97,10 +122,11 @@ class Layout:
         The tail is the last group of each module where H ≥ P, else the very last group.
         """
         c = self.config
-        if self.modules_per_group == 1 and c.neurons >= c.lanes:
-            return (1 << c.lanes) - 1, (1 << (c.neurons - (self.groups_per_module - 1) * c.lanes)) - 1
-        tail_modules = c.modules - (self.rows - 1) * self.modules_per_group
-        return (1 << self.modules_per_group * c.neurons) - 1, (1 << tail_modules * c.neurons) - 1
+        if c.neurons >= c.lanes:
+            tail = c.neurons - (self.groups_per_module - 1) * c.lanes
+        else:
+            tail = (c.modules - (self.rows - 1) * self.strips) * c.neurons
+        return (1 << self.lanes) - 1, (1 << tail) - 1
 
     @property
     def tail_period(self) -> int:
@@ -125,9 +151,9 @@ class Layout:
         return {
             Space.REGISTERS: protocol.REGISTER_BYTES,
             Space.COUNTERS: protocol.COUNTER_BYTES,
-            Space.WEIGHTS: self.config.lanes * self.element_bytes,
+            Space.WEIGHTS: self.lanes * self.element_bytes,
             Space.READOUT: self.config.classes * 2,
-            Space.STATE: -(-self.config.lanes // 8),
+            Space.STATE: -(-self.lanes // 8),
         }[space]
 
     @property
@@ -153,17 +179,26 @@ class Layout:
         payload = self.reply_body + protocol.FRAME_OVERHEAD
         return _power_of_two(payload + payload // 254 + protocol.ENCODING_BYTES)
 
+    @property
+    def sample_payload(self) -> int:
+        """Payload of a training sample's request, the largest of a sample."""
+        return protocol.FRAME_OVERHEAD + protocol.TRAIN.size + self.input_bytes
+
     @cached_property
     def request_payload(self) -> int:
         """Largest payload of a request."""
-        access = protocol.ACCESS.size + self.reply_body
-        sample = protocol.TRAIN.size + self.input_bytes
-        return protocol.FRAME_OVERHEAD + max(access, sample)
+        access = protocol.FRAME_OVERHEAD + protocol.ACCESS.size + self.reply_body
+        return max(access, self.sample_payload)
 
     @cached_property
     def rx_bytes(self) -> int:
-        """The board's receive buffer, which is the host's byte credit (a power of two)."""
-        return _power_of_two(max(512, 4 * (self.request_payload + protocol.ENCODING_BYTES)))
+        """The board's receive buffer, which is the host's byte credit (a power of two).
+
+        It has room for a whole window of samples.
+        """
+        samples = protocol.WINDOW * self.sample_payload
+        requests = 4 * (self.request_payload + protocol.ENCODING_BYTES)
+        return _power_of_two(max(512, samples, requests))
 
     def words_per_frame(self, space: Space) -> int:
         """Words a READ or WRITE may move at once."""
@@ -192,18 +227,14 @@ class Layout:
 
     def _index(self, name: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Word (from the array's first) and element within the word, for every array element."""
-        c, group, lane = self.config, self.group, self.lane
+        group, lane = self.group, self.lane
         if name == "state":
             return group, lane
         if name == "readout":
             word = np.broadcast_to(self.slot, self.shape(name))
-            return word, np.broadcast_to(np.arange(c.classes)[:, None, None], word.shape)
-        column = np.arange(self.shape(name)[2])
-        if name == "recurrent":
-            row, g = np.divmod(group, self.groups_per_module)
-            word = (row[..., None] * c.neurons + column) * self.groups_per_module + g[..., None]
-        else:
-            word = column * self.groups + group[..., None]
+            return word, np.broadcast_to(np.arange(self.config.classes)[:, None, None], word.shape)
+        columns = self.shape(name)[2]
+        word = group[..., None] * columns + np.arange(columns)
         return word, np.broadcast_to(lane[..., None], word.shape)
 
     def pack(self, name: str, array: npt.ArrayLike) -> bytes:
@@ -221,7 +252,7 @@ class Layout:
             bits[index] = values > 0
             return np.packbits(bits, axis=1, bitorder="little").tobytes()
         kind = "<i2" if space is Space.READOUT or self.element_bytes == 2 else "<i1"
-        width = self.config.classes if space is Space.READOUT else self.config.lanes
+        width = self.config.classes if space is Space.READOUT else self.lanes
         store = np.zeros((words, width), kind)
         store[index] = values
         return store.tobytes()

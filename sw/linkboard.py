@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -300,7 +301,7 @@ def _agreed(identity: Identity, wanted: Config | None) -> Config:
     if wanted is not None:
         differences = [
             f"{name}: board {getattr(identity, name)}, wanted {value}"
-            for name, value in wanted.structure().items()
+            for name, value in wanted.identity().items()
             if getattr(identity, name) != value
         ]
         if differences:
@@ -309,8 +310,9 @@ def _agreed(identity: Identity, wanted: Config | None) -> Config:
                 "configuration, or build and flash the one wanted"
             )
         return wanted
-    structure = {name: getattr(identity, name) for name in Config().structure()}
+    structure: dict[str, Any] = {name: getattr(identity, name) for name in Config().structure()}
     try:
+        structure["store"] = protocol.STORES[identity.store]
         return Config(**structure, registers=_NEUTRAL)
-    except ConfigError as error:
+    except (ConfigError, IndexError) as error:
         raise IdentityError(f"the board says it is a machine that cannot be: {error}") from None

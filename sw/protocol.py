@@ -17,7 +17,7 @@ import enum
 import struct
 from dataclasses import dataclass
 
-VERSION = 1
+VERSION = 2
 """Protocol version; a host refuses a board that speaks another one."""
 
 SLOTS = 16
@@ -118,12 +118,15 @@ Bit n%8 of byte n//8 is 1 where x[n] = +1; unused bits are ignored."""
 
 IDENTITY = Fields(
     nonce="u32", version="u8", expected="u8", build="u32", modules="u16", neurons="u16",
-    inputs="u16", classes="u16", weight_bits="u8", readout_bits="u8", lanes="u16",
+    inputs="u16", classes="u16", weight_bits="u8", readout_bits="u8", lanes="u16", store="u8",
     field_bits="u8", rx_bytes="u16", slot_bytes="u16", clock_hz="u32",
 )
 """HELLO's answer: the caller's nonce, the protocol version, the sequence number the board
 expects next, the build, the configuration, the receive buffer (the byte credit), the largest
-encoded reply, and the clock (0 in simulation)."""
+encoded reply, and the clock (0 in simulation). `store` is a place in `STORES`."""
+STORES = ("column", "skewed")
+"""Kinds of weight store. `column`: words of one column, learned by columns; one access per cycle.
+`skewed`: any column or row of couplings per cycle, two columns at a time; true dual-port memory."""
 OUTCOME = Fields(prediction="u8", learned="u8", sweeps="u16", unstable="u16")
 """TRAIN's and INFER's answer; SCORE's is this followed by `classes` scores of 4 bytes (i32)."""
 EXPECTED = Fields(expected="u8")
@@ -187,16 +190,18 @@ COUNTERS = (
     Counter("learned", 32, "training samples that reached the learning step"),
     Counter("sweeps", 40, "sweeps run, the free one of each sample included"),
     Counter("flips", 40, "neurons that changed sign, the free sweeps not counted"),
+    Counter("moves", 40, "neurons that a free sweep left with another sign than before"),
+    Counter("input_changes", 40, "inputs that differed from the sample before"),
     Counter("updates", 40, "unstable neurons at learning steps"),
     Counter("saturations", 40, "elements of J and W whose update was cut at the range's end"),
     Counter("readout_saturations", 40, "elements of O whose update was cut"),
     Counter("field_envelope", 32, "bitwise or of h (of ~h where h < 0) over every field evaluated"),
+    Counter("weight_accesses", 48, "cycles in which the weight memory was used, summed over strips"),
     Counter("cycles", 48, "clock cycles spent on samples: the sum of the phases below"),
-    Counter("cycles_input", 48, "… adding the input columns"),
+    Counter("cycles_input", 48, "… adding the columns of inputs that changed"),
     Counter("cycles_sweep", 48, "… evaluating fields"),
-    Counter("cycles_event", 48, "… applying the columns of neurons that changed"),
-    Counter("cycles_clamp", 48, "… adding and subtracting the label's column"),
-    Counter("cycles_decide", 48, "… comparing the scores"),
+    Counter("cycles_event", 48, "… adding the columns of neurons that changed"),
+    Counter("cycles_decide", 48, "… comparing the scores, nothing else to do"),
     Counter("cycles_learn", 48, "… learning"),
     Counter("frames", 32, "frames received whole (right CRC)"),
     Counter("bad_frames", 32, "frames dropped: broken encoding, too short, wrong CRC"),
@@ -204,11 +209,15 @@ COUNTERS = (
     Counter("duplicates", 32, "frames answered from the reply cache"),
     Counter("out_of_sequence", 32, "frames refused because an earlier one is missing"),
     Counter("refused", 32, "commands answered with an error"),
-    Counter("cycles_link", 48, "cycles spent fetching samples and answering, nothing computed"),
+    Counter("cycles_link", 48, "cycles of fetching or answering samples with nothing to compute"),
 )
 
-CHIP_COUNTERS = tuple(c.name for c in COUNTERS[:15])
-"""Counters of the machine itself, which the reference model has too; the rest count the link."""
+LINK_COUNTERS = (
+    "frames", "bad_frames", "overflows", "duplicates", "out_of_sequence", "refused", "cycles_link",
+)  # fmt: skip
+"""Counters of the machine's end of the link."""
+CHIP_COUNTERS = tuple(c.name for c in COUNTERS if c.name not in LINK_COUNTERS)
+"""Counters of the machine itself, which the reference model has too."""
 
-PHASES = ("input", "sweep", "event", "clamp", "decide", "learn")
+PHASES = ("input", "sweep", "event", "decide", "learn")
 """Phases of a sample, each with a counter ``cycles_<phase>``."""

@@ -52,6 +52,11 @@ round from `expected`, so that no late answer can pass for one to a command.
 
 Link counters count on reception: a READ of the counters has counted its own frame.
 
+A WRITE to any space but COUNTERS makes the next sample compute its fields anew, which takes longer
+and changes nothing else.
+
+IDENTITY's `store` is 0 for the store {stores[0]}, 1 for {stores[1]}.
+
 Undefined is what follows when a host writes what the machine cannot have: a diagonal of J other than
 0, elements out of range, or registers whose fields exceed `field_bits`. The driver refuses them.
 """
@@ -72,6 +77,7 @@ def fields(layout: Fields) -> str:
 def document() -> str:
     """The whole page."""
     words = f"{fields(protocol.ACCESS)}"
+    element, bit = "an element of 1 or 2 bytes", "a bit, 1 where s = +1,"
     bodies = {
         Opcode.HELLO: (fields(protocol.HELLO), fields(protocol.IDENTITY)),
         Opcode.READ: (words, "`count` words"),
@@ -83,9 +89,9 @@ def document() -> str:
     spaces = {
         Space.REGISTERS: (f"{protocol.REGISTER_BYTES} bytes, two's complement", "the table below"),
         Space.COUNTERS: (f"{protocol.COUNTER_BYTES} bytes", "the table below; writing sets it"),
-        Space.WEIGHTS: ("`lanes` elements of 1 or 2 bytes, two's complement", "`relaxon.layout`"),
-        Space.READOUT: ("`classes` elements of 2 bytes, two's complement", "one word per slot"),
-        Space.STATE: ("`lanes` bits, 1 where s = +1", "one word per group"),
+        Space.WEIGHTS: (f"{element} for each lane, two's complement", "`relaxon.layout`"),
+        Space.READOUT: ("`classes` elements of 2 bytes", "one word per slot, strip after strip"),
+        Space.STATE: (f"{bit} for each lane", "one word per group"),
     }
     return "\n".join(
         [
@@ -102,7 +108,8 @@ def document() -> str:
                 ((s.name, f"0x{s.value:02X}", protocol.STATUS_HELP[s]) for s in Status),
             ),
             BEHAVIOUR.format(
-                overhead=protocol.FRAME_OVERHEAD, slots=protocol.SLOTS, window=protocol.WINDOW
+                overhead=protocol.FRAME_OVERHEAD, slots=protocol.SLOTS, window=protocol.WINDOW,
+                stores=protocol.STORES,
             ),
             "## Address spaces\n",
             rows(

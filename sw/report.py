@@ -147,17 +147,21 @@ def show_run(data: Dataset, config: Config, figures: dict[str, Any], folder: Pat
     """The figures of a run, as `relaxon train` ends with them."""
     f = figures
     bits, bound = f["field_bits_used"], f["largest_field_bound"]
-    cycles = f["cycles_per_sample"]
+    cycles, phases, busy = (
+        f[name] for name in ("cycles_per_sample", "cycles_per_phase", "weight_memory_busy")
+    )
     accuracy = f["test_accuracy"]
     baseline = f["baseline_accuracy"]
     show_figures(
         f"{data.name}: {config.modules} × {config.neurons} neurons, {data.inputs} inputs, "
-        f"{config.lanes} lanes, board {f['board']}, seed {f['seed']}",
+        f"{config.lanes} lanes, {config.store} store, board {f['board']}, seed {f['seed']}",
         [
             ("test accuracy", accuracy and f"{accuracy:.4f} ({f['test_samples']:,} samples)"),
             ("logistic regression", baseline and f"{baseline:.4f} on the same bits"),
             ("samples trained", f"{f['samples_trained']:,}"),
             ("cycles per training sample", cycles and f"{cycles:,.0f} (second half of the run)"),
+            ("… of which", phases and ", ".join(f"{n} {c:,.0f}" for n, c in phases.items())),
+            ("weight memory busy", busy and f"{busy:.1%} of these cycles"),
             ("cycles per inference", f["cycles_per_inference"]),
             (
                 f"samples/s at {f['clock_mhz']:g} MHz",

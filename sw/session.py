@@ -44,6 +44,7 @@ class Identity:
     weight_bits: int
     readout_bits: int
     lanes: int
+    store: int
     field_bits: int
     rx_bytes: int
     slot_bytes: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from relaxon.board import Board
-from relaxon.config import Registers
+from relaxon.config import Config, Registers
 from relaxon.data import Dataset
 from relaxon.errors import ConfigError
+from relaxon.layout import Layout
+from relaxon.protocol import PHASES
 
 SLICE = 500
 """Samples given to the board at once: the account is written up after each slice."""
@@ -82,7 +85,7 @@ class Run:
     prediction, right
         Per training sample, in the order trained: the class predicted, and whether it was right.
     slices
-        (samples, cycles) of each slice.
+        How far the board's counters came in each slice, by their names.
     epoch_ends
         `samples` after each whole epoch.
     train_accuracy, test_accuracy
@@ -103,7 +106,7 @@ class Run:
     seconds: float = 0.0
     prediction: list[Labels] = field(default_factory=list)
     right: list[npt.NDArray[np.bool_]] = field(default_factory=list)
-    slices: list[tuple[int, int]] = field(default_factory=list)
+    slices: list[dict[str, int]] = field(default_factory=list)
     epoch_ends: list[int] = field(default_factory=list)
     train_accuracy: list[float] = field(default_factory=list)
     test_accuracy: dict[int, float] = field(default_factory=dict)
@@ -114,11 +117,10 @@ class Run:
     counters: dict[str, int] = field(default_factory=dict)
     interrupted: bool = False
 
-    def count(self, board: Board) -> tuple[int, int]:
-        """Read the counters; returns (samples, cycles) since they were last read."""
+    def count(self, board: Board) -> dict[str, int]:
+        """Read the counters; returns how far they came since they were last read."""
         before, self.counters = self.counters, board.counters()
-        samples, cycles = (self.counters[name] - before[name] for name in ("samples", "cycles"))
-        return samples, cycles
+        return {name: value - before[name] for name, value in self.counters.items()}
 
     @property
     def running_accuracy(self) -> float | None:
@@ -131,14 +133,34 @@ class Run:
         return float(np.concatenate(recent[::-1])[-RECENT:].mean()) if recent else None
 
     @property
-    def cycles_per_sample(self) -> float | None:
-        """Mean over the second half of the run: over the slices that begin there."""
-        start, samples, cycles = 0, 0, 0
-        for n, c in self.slices:
+    def second_half(self) -> dict[str, int]:
+        """How far the counters came in the second half of the run: in the slices that begin there.
+
+        Empty if there are none.
+        """
+        start, sums = 0, Counter[str]()
+        for grown in self.slices:
             if 2 * start >= self.samples - 1:
-                samples, cycles = samples + n, cycles + c
-            start += n
-        return cycles / samples if samples else None
+                sums.update(grown)
+            start += grown["samples"]
+        return dict(sums)
+
+    @property
+    def cycles_per_sample(self) -> float | None:
+        """Mean over the second half of the run."""
+        half = self.second_half
+        return half["cycles"] / half["samples"] if half else None
+
+    @property
+    def cycles_per_phase(self) -> dict[str, float] | None:
+        """The same by phase (`relaxon.protocol.PHASES`)."""
+        half = self.second_half
+        return {p: half[f"cycles_{p}"] / half["samples"] for p in PHASES} if half else None
+
+    def weight_memory_busy(self, config: Config) -> float | None:
+        """Part of those cycles in which the weight memory was used, mean over the strips."""
+        half = self.second_half
+        return half["weight_accesses"] / (half["cycles"] * Layout(config).strips) if half else None
 
     @property
     def wall_samples_per_second(self) -> float | None:
@@ -164,8 +186,8 @@ def train(board: Board, data: Dataset, plan: Plan, observe: Observer | None = No
         _train(board, data, plan, run, observe)
     except KeyboardInterrupt:
         run.interrupted = True
-        samples, _ = run.count(board)
-        run.samples += 0 if run.testing else samples
+        grown = run.count(board)
+        run.samples += 0 if run.testing else grown["samples"]
     board.registers = registers
     return run
 
@@ -184,9 +206,8 @@ def _train(board: Board, data: Dataset, plan: Plan, run: Run, observe: Observer 
             progress=None if observe is None else lambda done: observe(run, done),
         )  # fmt: skip
         run.seconds += time.perf_counter() - started
-        samples, cycles = run.count(board)
-        run.samples += samples
-        run.slices.append((samples, cycles))
+        run.slices.append(run.count(board))
+        run.samples += run.slices[-1]["samples"]
         run.prediction.append(outcomes.prediction)
         run.right.append(outcomes.prediction == data.y_train[which])
         if part.stop == n:
@@ -211,10 +232,10 @@ def _test(board: Board, data: Dataset, run: Run, epoch: int, observe: Observer |
 
     run.testing = True
     run.test_prediction = board.infer(data.x_test, progress=progress).prediction
-    samples, cycles = run.count(board)
+    grown = run.count(board)
     run.testing, run.tested = False, 0
     run.test_accuracy[epoch] = float((run.test_prediction == data.y_test).mean())
-    run.cycles_per_inference = cycles / samples
+    run.cycles_per_inference = grown["cycles"] / grown["samples"]
 
 
 def baseline_accuracy(data: Dataset) -> float:
@@ -225,11 +246,13 @@ def baseline_accuracy(data: Dataset) -> float:
     return float((fitted.predict(data.x_test) == data.y_test).mean())
 
 
-def metrics(run: Run, clock_mhz: float) -> dict[str, Any]:
-    """The figures of a run, for people and for JSON; None where there is nothing to tell.
+def metrics(run: Run, config: Config, clock_mhz: float) -> dict[str, Any]:
+    """The figures of a machine's run, for people and for JSON; None where there is nothing to tell.
 
-    `samples_per_second` is what `cycles_per_sample` makes at the clock; `field_bits_used` the width,
-    sign included, that holds every field seen; no |field| was above `largest_field_bound`.
+    `cycles_per_sample`, `cycles_per_phase` and `weight_memory_busy` are of the second half of the
+    training. `samples_per_second` is what `cycles_per_sample` makes at the clock; `field_bits_used`
+    the width, sign included, that holds every field seen; no |field| was above
+    `largest_field_bound`.
     `test_accuracy` is that of the final couplings, hence None after an interrupt.
     """
     cycles, envelope = run.cycles_per_sample, run.counters.get("field_envelope", 0)
@@ -242,6 +265,8 @@ def metrics(run: Run, clock_mhz: float) -> dict[str, Any]:
             "test": [run.test_accuracy.get(e) for e in range(len(run.train_accuracy))],
         },
         "cycles_per_sample": cycles,
+        "cycles_per_phase": run.cycles_per_phase,
+        "weight_memory_busy": run.weight_memory_busy(config),
         "cycles_per_inference": run.cycles_per_inference,
         "clock_mhz": clock_mhz,
         "samples_per_second": clock_mhz * 1e6 / cycles if cycles else None,

@@ -1,26 +1,13 @@
 """Runs inside a simulator (see test_uart_top.py): a board, driven over its UART pins."""
 
-from collections.abc import Iterator
-
 import cocotb
-import numpy as np
+from board_commands import read, train, write, write_registers
 from recorded import random_couplings, random_samples
 
 from relaxon import Config, Couplings
 from relaxon.framing import Deframer, encode
 from relaxon.layout import Layout
-from relaxon.protocol import (
-    ACCESS,
-    HEADER_BYTES,
-    HELLO,
-    OUTCOME,
-    REGISTER_BYTES,
-    REGISTERS,
-    TRAIN,
-    Opcode,
-    Space,
-    Status,
-)
+from relaxon.protocol import HEADER_BYTES, HELLO, OUTCOME, Opcode, Status
 from relaxon.sim.bench import Uart, parameters, start
 from relaxon.sim.modelboard import ModelBoard
 from relaxon.sim.twin import Twin
@@ -68,41 +55,6 @@ class Host:
         self._sequence -= 1
 
 
-def accesses(layout: Layout, name: str) -> Iterator[tuple[bytes, slice]]:
-    """The bodies of READs of an array and, for each, its bytes among those of the array."""
-    space, base, words = layout.place(name)
-    at_once, size = layout.words_per_frame(space), layout.word_bytes(space)
-    for first in range(0, words, at_once):
-        count = min(at_once, words - first)
-        access = ACCESS.pack(space=space, address=base + first, count=count)
-        yield access, slice(first * size, (first + count) * size)
-
-
-async def write_registers(host: Host, config: Config) -> None:
-    """Write all registers, one by one."""
-    for address, register in enumerate(REGISTERS):
-        value = config.registers.as_dict()[register.name]
-        word = value.to_bytes(REGISTER_BYTES, "little", signed=value < 0)
-        access = ACCESS.pack(space=Space.REGISTERS, address=address, count=1)
-        await host.call(bytes([Opcode.WRITE]) + access + word)
-
-
-async def write(host: Host, layout: Layout, name: str, array: np.ndarray) -> None:
-    """Write a coupling array."""
-    data = layout.pack(name, array)
-    await host.call(
-        *(bytes([Opcode.WRITE]) + access + data[part] for access, part in accesses(layout, name))
-    )
-
-
-async def read(host: Host, layout: Layout, name: str) -> np.ndarray:
-    """Read a coupling array."""
-    parts = await host.call(
-        *(bytes([Opcode.READ]) + access for access, _ in accesses(layout, name))
-    )
-    return layout.unpack(name, b"".join(parts))
-
-
 @cocotb.test(timeout_time=100, timeout_unit="ms")
 async def trains_over_the_pins_as_the_model_does(dut):
     config, given = machine(), parameters()
@@ -114,21 +66,20 @@ async def trains_over_the_pins_as_the_model_does(dut):
     x, y = random_samples(config, SAMPLES, seed=2)
 
     await host.hello()
-    await write_registers(host, config)
+    await host.call(*write_registers(config))
     for name in Couplings.NAMES:
-        await write(host, layout, name, getattr(before, name))
-    outcomes = await host.call(
-        *(
-            bytes([Opcode.TRAIN]) + TRAIN.pack(label=int(label)) + bits.tobytes()
-            for bits, label in zip(layout.pack_inputs(x), y, strict=True)
-        )
-    )
+        await host.call(*write(layout, name, getattr(before, name)))
+    outcomes = await host.call(*train(layout, x, y))
 
     model = ModelBoard(config)
     model.load(before)
     expected = model.train(x, y)
     predictions = [OUTCOME.unpack(body)["prediction"] for body in outcomes]
     assert predictions == expected.prediction.tolist()
-    after = Couplings(**{name: await read(host, layout, name) for name in Couplings.NAMES})
+    learned = {
+        name: layout.unpack(name, b"".join(await host.call(*read(layout, name))))
+        for name in Couplings.NAMES
+    }
+    after = Couplings(**learned)
     assert not any(after.differences(model.couplings()).values())
     assert any(after.differences(before).values()), "nothing was learned"

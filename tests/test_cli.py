@@ -14,9 +14,9 @@ from click.testing import Result
 from recorded import GOLDEN, Recorded
 from typer.testing import CliRunner
 
-from relaxon import Couplings, checkpoint, cli, doctor
+from relaxon import Config, Couplings, checkpoint, cli, doctor
 from relaxon.board import Board
-from relaxon.protocol import CHIP_COUNTERS
+from relaxon.protocol import CHIP_COUNTERS, PHASES
 from relaxon.sim.modelboard import ModelBoard
 
 TINY = next(path for path in GOLDEN if path.stem == "tiny-h8-n5")
@@ -72,9 +72,13 @@ def test_train_writes_couplings_figures_and_plots(here: Path, plots: None):
     for name in (
         "test_accuracy", "cycles_per_sample", "cycles_per_inference", "samples_per_second",
         "saturations", "readout_saturations", "field_bits_used", "largest_field_bound",
-        "wall_samples_per_second", "baseline_accuracy",
+        "wall_samples_per_second", "baseline_accuracy", "weight_memory_busy",
     ):  # fmt: skip
         assert figures[name] is not None, name
+    assert set(figures["cycles_per_phase"]) == set(PHASES)
+    cycles = sum(figures["cycles_per_phase"].values())
+    assert cycles == pytest.approx(figures["cycles_per_sample"])
+    assert f"{figures['weight_memory_busy']:.1%} of these cycles" in result.output
     assert (figures["train_samples"], figures["samples_trained"], figures["epochs"]) == (200, 400, 2)
     assert figures["equal_to_model"] is True and figures["differences"] == {}
     assert (figures["preset"], figures["board"], figures["data"]) == ("modules", "model", "digits")
@@ -109,6 +113,24 @@ def test_sizes_and_projection_reach_the_machine(here: Path):
     config = checkpoint.load(here / "o" / "couplings.npz").config
     assert (config.modules, config.neurons, config.lanes, config.inputs) == (1, 12, 8, 30)
     assert config.registers.gate_enable == 0
+
+
+def test_the_store_decides_the_cycles_and_nothing_else(here: Path):
+    figures, machines = {}, {}
+    for store in ("column", "skewed", None):
+        chosen = () if store is None else ("--store", store)
+        assert run("train", *SMALL, *chosen, "--out", str(store)).exit_code == 0
+        figures[store] = json.loads((here / str(store) / "metrics.json").read_text())
+        machines[store] = checkpoint.load(here / str(store) / "couplings.npz")
+        assert figures[store]["config"]["store"] == (store or "skewed")
+        assert machines[store].config.store == (store or "skewed")
+    column, skewed = figures["column"], figures["skewed"]
+    assert not any(
+        machines["column"].couplings.differences(machines["skewed"].couplings).values()
+    )
+    assert column["test_accuracy"] == skewed["test_accuracy"]
+    assert column["cycles_per_sample"] > skewed["cycles_per_sample"]
+    assert figures[None]["cycles_per_sample"] == skewed["cycles_per_sample"]
 
 
 def test_a_board_that_errs_is_found_out(here: Path, monkeypatch: pytest.MonkeyPatch):
@@ -193,6 +215,17 @@ def test_expected_errors_are_one_message_and_an_exit_code_of_their_own(
 # ---- the other commands -------------------------------------------------------------------------
 
 
+def test_serve_offers_the_machine_asked_for(monkeypatch: pytest.MonkeyPatch):
+    served: list[Config] = []
+    monkeypatch.setattr("relaxon.sim.serve.serve", lambda config, **_: served.append(config))
+    sizes = ("--neurons", 12, "--lanes", 8, "--store", "column", "--inputs", 30)
+    assert run("serve", *sizes).exit_code == 0
+    assert run("serve", "--neurons", 12).exit_code == 0
+    first, second = served
+    assert (first.store, first.neurons, first.lanes, first.inputs) == ("column", 12, 8, 30)
+    assert second.store == "skewed"
+
+
 def test_predict_repeats_the_test_of_the_training(trained: Path, here: Path):
     accuracy = json.loads((trained.parent / "metrics.json").read_text())["test_accuracy"]
     result = run("predict", trained, "--out", "p.csv", "--json", "f.json")
@@ -225,8 +258,10 @@ def test_info_shows_a_checkpoint(trained: Path):
 
 
 def test_verify_accepts_recorded_runs(golden: Recorded):
-    result = run("verify", golden.folder / f"{golden.name}.npz", "--lanes", 8)
-    assert result.exit_code == 0 and "AGREES in everything recorded" in result.output
+    for store in ("column", "skewed"):
+        file = golden.folder / f"{golden.name}.npz"
+        result = run("verify", file, "--lanes", 8, "--store", store)
+        assert result.exit_code == 0 and "AGREES in everything recorded" in result.output
 
 
 def test_verify_refuses_a_run_with_a_single_other_weight(here: Path):

@@ -17,6 +17,7 @@ from relaxon.protocol import (
     HELLO,
     IDENTITY,
     REGISTERS,
+    WINDOW,
     Opcode,
     Space,
 )
@@ -61,6 +62,13 @@ class Frames:
         if damage < 0.10:
             return rng.randbytes(rng.randrange(1500)) + b"\0"
         return bytes(rng.randrange(4)) + frame if damage < 0.12 else frame
+
+    def sample(self, sequence: int) -> bytes:
+        """A good TRAIN or INFER."""
+        opcode = self.rng.choice((Opcode.TRAIN, Opcode.INFER))
+        label = bytes([self.rng.randrange(CONFIG.classes)]) if opcode == Opcode.TRAIN else b""
+        bits = self.rng.randbytes(self.layout.input_bytes)
+        return encode(bytes((sequence, opcode)) + label + bits)
 
     def _body(self, opcode: int) -> bytes:
         rng = self.rng
@@ -113,22 +121,76 @@ def hello() -> bytes:
     return encode(bytes((0, Opcode.HELLO)) + HELLO.pack(nonce=1))
 
 
+def said_once(answers: list[bytes]) -> list[bytes]:
+    """Each answer where it came first: one on its way already need not be sent again."""
+    return list(dict.fromkeys(answers))
+
+
+def counts(frame: bytes) -> bool:
+    """Whether a frame reads or writes counters."""
+    return any(
+        message[1] in (Opcode.READ, Opcode.WRITE) and message[2:3] == bytes([Space.COUNTERS])
+        for message in messages(frame)
+    )
+
+
+class Pair:
+    """A simulated board and its twin, given the same bytes."""
+
+    def __init__(self, interval: int = 1) -> None:
+        self.chip = SimulatedTransport(CONFIG, interval=interval)
+        self.chip.write(hello())
+        (identity,) = messages(everything(self.chip))
+        self.twin = Twin(CONFIG, build=IDENTITY.unpack(identity[HEADER_BYTES:])["build"])
+        assert messages(self.twin.feed(hello())) == [identity]
+
+    def check(self, data: bytes, wanted: bytes) -> None:
+        """The chip answers `data` as the twin did."""
+        self.chip.write(data)
+        answers = messages(everything(self.chip))
+        assert said_once(answers) == said_once(messages(wanted)), data.hex()
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_the_gateware_answers_as_the_twin(seed: int):
-    chip = SimulatedTransport(CONFIG)
-    chip.write(hello())
-    (identity,) = messages(everything(chip))
-    build = IDENTITY.unpack(identity[HEADER_BYTES:])["build"]
-    twin = Twin(CONFIG, build=build)
-    assert messages(twin.feed(hello())) == [identity]
-    frames, executed = Frames(seed), 0
-    for number in range(FRAMES):
-        data = frames.bytes_on_the_wire(executed)
-        chip.write(data)
-        answers, wanted = messages(everything(chip)), messages(twin.feed(data))
-        if len(wanted) == 2 and wanted[0] == wanted[1]:
-            wanted = wanted[: len(answers)]  # a reply on its way already need not be sent twice
-        assert answers == wanted, f"frame {number} of seed {seed}: {data.hex()}"
-        executed = twin._expected
-    assert all(twin.memory.counters[c] for c in twin.memory.counters if c != TWINLESS)
-    chip.close()
+    pair, frames = Pair(), Frames(seed)
+    for _ in range(FRAMES):
+        data = frames.bytes_on_the_wire(pair.twin._expected)
+        pair.check(data, pair.twin.feed(data))
+    counters = pair.twin.memory.counters
+    assert all(counters[name] for name in counters if name != TWINLESS)
+    pair.chip.close()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_frames_that_overlap_are_answered_as_one_by_one(seed: int):
+    pair, frames = Pair(), Frames(seed)
+    rng, room = random.Random(seed), frames.layout.rx_bytes
+    sent = 0
+    while sent < FRAMES:
+        burst = wanted = b""
+        samples = rng.random()  # how many of this burst's frames are sure to be good samples
+        for _ in range(rng.randrange(1, WINDOW + 1)):
+            expected = pair.twin._expected
+            data = frames.bytes_on_the_wire(expected)
+            if rng.random() < samples:
+                data = frames.sample(expected)
+            if burst and len(burst) + len(data) > room:
+                break
+            burst += data
+            wanted += pair.twin.feed(data)
+            sent += 1
+            if counts(data):  # frames count on reception: no later one may have come
+                break
+        pair.check(burst, wanted)
+    pair.chip.close()
+
+
+def test_samples_wait_for_answers_that_wait_for_the_line():
+    """More frames than a host may send: their answers are longer, until all slots are taken."""
+    pair, frames = Pair(interval=40), Frames(9)
+    samples = [frames.sample(number) for number in range(90)]
+    wanted = b"".join(pair.twin.feed(frame) for frame in samples)
+    pair.chip.write(b"".join(samples))
+    assert everything(pair.chip) == wanted
+    pair.chip.close()

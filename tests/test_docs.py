@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from relaxon import link_budget, protocol_table
 from relaxon.cli import app
-from relaxon.protocol_table import document
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def test_protocol_page_is_up_to_date() -> None:
-    written = (ROOT / "docs" / "protocol.md").read_text()
-    assert written == document(), "run: python -m relaxon.protocol_table > docs/protocol.md"
+@pytest.mark.parametrize("page, source", [("protocol", protocol_table), ("link", link_budget)])
+def test_made_pages_are_up_to_date(page: str, source: ModuleType) -> None:
+    written = (ROOT / "docs" / f"{page}.md").read_text()
+    assert written == source.document(), f"run: python -m {source.__name__} > docs/{page}.md"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -173,8 +173,8 @@ def test_samples_that_ran_before_an_interrupt_inside_a_chunk_are_counted(
     expected.train(tiny.x[:7], tiny.y[:7])
 
     def struck(*arguments: Any) -> None:
-        memory, parameters, log, x, y, train = arguments
-        kernel(memory, parameters, log, x[:7], y[:7], train)
+        *memory_to_log, x, y, train = arguments
+        kernel(*memory_to_log, x[:7], y[:7], train)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fast, "_run", struck)

@@ -8,8 +8,8 @@ from cobs import cobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relaxon.framing import Deframer, encode
-from relaxon.protocol import FRAME_OVERHEAD
+from relaxon.framing import Deframer, encode, encoded_bytes
+from relaxon.protocol import CRC_BYTES, FRAME_OVERHEAD
 
 MESSAGES = st.binary(min_size=2, max_size=600)
 LIMIT = 700
@@ -113,3 +113,9 @@ def test_memory_stays_bounded(pieces: list[bytes]):
     for piece in pieces:
         deframer.feed(piece.replace(b"\0", b"\1"))
         assert len(deframer._partial) <= LIMIT + LIMIT // 254 + 1
+
+
+@given(st.binary(min_size=2, max_size=2000))
+def test_no_frame_is_longer_than_announced(message: bytes):
+    size = encoded_bytes(len(message) + CRC_BYTES)
+    assert size - 1 - len(message) // 254 <= len(encode(message)) <= size

@@ -44,6 +44,7 @@ MACHINES = {
     # modules side by side in a group, the last group partly empty
     "side-by-side": machine(7, 4, 16, 25, preset="modules", gate=60),
     "side-by-side-padded": machine(12, 3, 11, 21, preset="modules", gate=60, weight_bits=6),
+    "two-strips": machine(5, 32, 64, 40, preset="modules", gate=600),
     # chains: within groups, across groups, over groups of several words
     "chain": machine(3, 8, 8, 31, chain=0.4),
     "chain-within-group": machine(5, 5, 16, 15, chain=0.3, preset="modules", gate=60),
@@ -67,6 +68,14 @@ MACHINES = {
 }  # fmt: skip
 
 
+COLUMNS = (
+    "one-module", "fewer-neurons-than-lanes", "padded", "side-by-side", "chain-of-large",
+    "saturating", "many-sweeps", "recurrent-alone-learns",
+)  # fmt: skip
+"""Machines that are run with the column store, too."""
+CASES = [(name, "skewed") for name in MACHINES] + [(name, "column") for name in COLUMNS]
+
+
 @contextmanager
 def simulated(config: Config) -> Iterator[LinkBoard]:
     """The gateware of a machine, behind the driver."""
@@ -83,19 +92,20 @@ def assert_same(board: LinkBoard, model: ModelBoard) -> None:
     assert {n: counted[n] for n in CHIP_COUNTERS} == {n: wanted[n] for n in CHIP_COUNTERS}
 
 
-@pytest.mark.parametrize("name", MACHINES)
-def test_learns_exactly_as_the_model(name: str) -> None:
-    config = MACHINES[name]
+@pytest.mark.parametrize("name, store", CASES)
+def test_learns_exactly_as_the_model(name: str, store: str) -> None:
+    config = MACHINES[name].replace(store=store)
     wild = name == "saturating"
     start = random_couplings(config, 3) if wild else Couplings.fresh(config, 3)
     x, y = random_samples(config, SAMPLES, seed=4)
     with simulated(config) as board, ModelBoard(config) as model:
         for each in (board, model):
             each.load(start)
-        got, want = board.train(x, y), model.train(x, y)
-        for field in ("prediction", "learned", "sweeps", "unstable"):
-            assert np.array_equal(getattr(got, field), getattr(want, field)), field
-        assert_same(board, model)
+        for part in (slice(0, 3), slice(3, SAMPLES)):  # the first makes its fields from nothing
+            got, want = board.train(x[part], y[part]), model.train(x[part], y[part])
+            for field in ("prediction", "learned", "sweeps", "unstable"):
+                assert np.array_equal(getattr(got, field), getattr(want, field)), field
+            assert_same(board, model)
         assert np.array_equal(board.scores(x[:40]), model.scores(x[:40]))
         assert np.array_equal(board.infer(x[:40]).prediction, model.infer(x[:40]).prediction)
         assert_same(board, model)
@@ -118,8 +128,8 @@ def test_phases_add_up_to_all_cycles() -> None:
         counters = board.counters()
     phases = [value for name, value in counters.items() if name.startswith("cycles_")]
     assert sum(phases) - counters["cycles_link"] == counters["cycles"]
-    # The link's share, as docs/architecture.md and CommandPort say.
-    assert counters["cycles_link"] == 30 * (22 + 2 * Layout(config).input_bytes)
+    # Only the first sample is fetched, and the last one answered, while nothing is computed.
+    assert counters["cycles_link"] < 50 + 2 * Layout(config).input_bytes
 
 
 LANES = {"tiny-h8-n5": 4, "chain-m3-h32": 8, "digits-h64": 16, "gated-m8-h16": 32}
@@ -172,3 +182,16 @@ def test_padding_never_learns() -> None:
         for address in places:
             stored = np.frombuffer(board.read_words(Space.WEIGHTS, address, 1), "<i2")
             assert (stored[config.neurons :] == 99).all()
+
+
+def test_a_free_sweep_that_moves_nothing_is_no_fixed_point() -> None:
+    """Samples that come again find their own state: a free sweep of A alone may leave it as it is."""
+    config = MACHINES["side-by-side"]
+    x, y = random_samples(config, 20, seed=7)
+    x, y = np.repeat(x, 4, axis=0), np.repeat(y, 4)
+    with simulated(config) as board, ModelBoard(config) as model:
+        for each in (board, model):
+            each.load(Couplings.fresh(config, 7))
+        assert np.array_equal(board.infer(x).sweeps, model.infer(x).sweeps)
+        assert np.array_equal(board.train(x, y).sweeps, model.train(x, y).sweeps)
+        assert_same(board, model)

@@ -11,7 +11,7 @@ from recorded import random_couplings
 from relaxon import Config, Couplings
 from relaxon.errors import DataError
 from relaxon.layout import ARRAYS, Layout
-from relaxon.protocol import FRAME_OVERHEAD, Space
+from relaxon.protocol import FRAME_OVERHEAD, WINDOW, Space
 
 # modules, neurons, inputs, classes, weight_bits, lanes: H below, at and above P, and not dividing
 SHAPES = [
@@ -43,9 +43,9 @@ def test_a_modules_neurons_fill_its_own_groups_in_order(config: Config):
     layout = Layout(config)
     per_module = [np.unique(layout.group[m]) for m in range(config.modules)]
     assert all(len(groups) == layout.groups_per_module for groups in per_module)
-    if layout.modules_per_group == 1:
+    if layout.strips == 1:
         assert len(set(np.concatenate(per_module))) == layout.groups
-    wanted = -(-config.modules // layout.modules_per_group) * -(-config.neurons // config.lanes)
+    wanted = -(-config.modules // layout.strips) * -(-config.neurons // config.lanes)
     assert layout.groups == wanted
 
 
@@ -68,7 +68,7 @@ def test_no_two_elements_share_a_place(config: Config):
         word, element = layout._index(name)
         assert word.shape == layout.shape(name)
         assert word.max() < words and first + words <= layout.words(space)
-        assert element.max() < (config.classes if name == "readout" else config.lanes)
+        assert element.max() < (config.classes if name == "readout" else layout.lanes)
         places = set(zip((first + word).flat, element.flat, strict=True))
         assert len(places) == word.size and not places & seen[space]
         seen[space] |= places
@@ -77,13 +77,13 @@ def test_no_two_elements_share_a_place(config: Config):
 def test_columns_lie_where_the_documentation_says(config: Config):
     layout, groups = Layout(config), Layout(config).groups
     for m, i in itertools.product(range(config.modules), range(config.neurons)):
-        row, g = divmod(int(layout.group[m, i]), layout.groups_per_module)
-        gamma = row * layout.groups_per_module + g
+        gamma = int(layout.group[m, i])
         for name, column, word in (
-            ("input", n := config.inputs - 1, n * groups + gamma),
-            ("feedback", c := 1, groups * (config.inputs + config.neurons) + c * groups + gamma),
+            ("input", n := config.inputs - 1, gamma * config.inputs + n),
             ("recurrent", j := config.neurons - 1,
-             groups * config.inputs + (row * config.neurons + j) * layout.groups_per_module + g),
+             groups * config.inputs + gamma * config.neurons + j),
+            ("feedback", c := 1,
+             groups * (config.inputs + config.neurons) + gamma * config.classes + c),
         ):  # fmt: skip
             _, first, _ = layout.place(name)
             assert first + layout._index(name)[0][m, i, column] == word
@@ -130,6 +130,7 @@ def test_every_frame_fits_the_buffers(config: Config):
         assert count * layout.word_bytes(space) <= layout.reply_body
     assert layout.slot_bytes >= layout.reply_body + FRAME_OVERHEAD + 2
     assert layout.rx_bytes >= 4 * layout.request_payload
+    assert layout.rx_bytes >= WINDOW * layout.sample_payload
 
 
 def test_fresh_couplings_have_the_layouts_shapes(config: Config):

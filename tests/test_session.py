@@ -23,6 +23,7 @@ from relaxon.protocol import (
     FRAME_OVERHEAD,
     HEADER_BYTES,
     IDENTITY,
+    VERSION,
     WINDOW,
     Opcode,
     Space,
@@ -272,7 +273,7 @@ def test_another_protocol_version_is_refused():
         at = HEADER_BYTES + IDENTITY.offsets()["version"][0]
         return encode(message[:at] + b"\x63" + message[at + 1 :])
 
-    with pytest.raises(IdentityError, match="speaks protocol version 99, this host 1"):
+    with pytest.raises(IdentityError, match=f"speaks protocol version 99, this host {VERSION}"):
         Session(TwinTransport(Twin(CONFIG), older))
 
 

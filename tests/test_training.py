@@ -14,6 +14,8 @@ from relaxon.board import Board
 from relaxon.data import Dataset
 from relaxon.errors import ConfigError, DataError
 from relaxon.greys import Thermometer
+from relaxon.layout import Layout
+from relaxon.protocol import PHASES
 from relaxon.sim.model import Model
 from relaxon.sim.modelboard import ModelBoard
 from relaxon.training import SLICE, Plan, Run, baseline_accuracy, metrics, train
@@ -39,6 +41,7 @@ def test_a_run_is_the_models_over_the_same_samples():
     run = train(machine, data, plan)
     model, predictions = Model(CONFIG, START), []
     for epoch in range(2):
+        model.registers = plan.registers(CONFIG.registers, epoch)
         for t in plan.order(700, epoch):
             predictions.append(model.train_one(data.x_train[t], int(data.y_train[t])).prediction)
     trained = dict(model.counters)
@@ -48,7 +51,7 @@ def test_a_run_is_the_models_over_the_same_samples():
     assert run.counters == model.counters
     assert all(np.array_equal(a, getattr(model, n)) for n, a in vars(machine.couplings()).items())
     assert run.test_accuracy == {1: np.mean(np.array(tested) == data.y_test)}
-    assert sum(cycles for _, cycles in run.slices) == trained["cycles"]
+    assert sum(grown["cycles"] for grown in run.slices) == trained["cycles"]
     inference = model.counters["cycles"] - trained["cycles"]
     assert run.cycles_per_inference == inference / 90
 
@@ -74,15 +77,19 @@ def test_slices_cover_every_epoch_and_one_ends_at_half_of_the_run(n: int, epochs
     assert epochs * n // 2 in ends | {0}
 
 
-def test_cycles_per_sample_are_those_of_the_second_half():
+def test_cycles_and_busy_memory_are_those_of_the_second_half():
     data, machine = dataset(700), board()
     run = train(machine, data, Plan(epochs=1, seed=3))
     first, whole = board(), board()
     order = Plan(1, 3).order(700, 0)
     first.train(data.x_train[order[:350]], data.y_train[order[:350]])
     whole.train(data.x_train[order], data.y_train[order])
-    cycles = whole.counters()["cycles"] - first.counters()["cycles"]
-    assert run.cycles_per_sample == cycles / 350
+    before, after = first.counters(), whole.counters()
+    grown = {name: after[name] - before[name] for name in after}
+    assert run.cycles_per_sample == grown["cycles"] / 350
+    assert run.cycles_per_phase == {phase: grown[f"cycles_{phase}"] / 350 for phase in PHASES}
+    strips = Layout(CONFIG).strips
+    assert run.weight_memory_busy(CONFIG) == grown["weight_accesses"] / (grown["cycles"] * strips)
 
 
 def test_the_test_set_is_tried_after_every_epoch_if_wanted():
@@ -122,16 +129,17 @@ def test_an_interrupted_run_tells_what_was_done(monkeypatch: pytest.MonkeyPatch)
     run = train(machine, dataset(), Plan(5, 0), observe)
     assert run.interrupted and run.samples == run.counters["samples"] == 700
     assert sum(map(len, run.prediction)) == 500
-    figures = metrics(run, clock_mhz=50)
+    figures = metrics(run, CONFIG, clock_mhz=50)
     assert figures["test_accuracy"] is None and figures["interrupted"]
     assert machine.couplings().differences(START)["input"] > 0
-    empty = metrics(Run(counters=dict.fromkeys(run.counters, 0)), clock_mhz=50)
-    assert empty["cycles_per_sample"] is None and empty["samples_per_second"] is None
+    empty = metrics(Run(counters=dict.fromkeys(run.counters, 0)), CONFIG, clock_mhz=50)
+    for name in ("cycles_per_sample", "samples_per_second", "cycles_per_phase", "weight_memory_busy"):
+        assert empty[name] is None, name
 
 
 def test_figures_follow_from_the_account():
     run = train(board(), dataset(), Plan(2, 0))
-    figures = metrics(run, clock_mhz=20)
+    figures = metrics(run, CONFIG, clock_mhz=20)
     assert run.cycles_per_sample is not None
     assert figures["samples_per_second"] == 20e6 / run.cycles_per_sample
     assert figures["test_accuracy"] == run.test_accuracy[1]
@@ -146,7 +154,7 @@ def test_figures_follow_from_the_account():
 
 def test_no_test_set_is_no_error():
     run = train(board(), dataset(100, 0), Plan(1, 0))
-    assert run.test_accuracy == {} and metrics(run, 50)["cycles_per_inference"] is None
+    assert run.test_accuracy == {} and metrics(run, CONFIG, 50)["cycles_per_inference"] is None
 
 
 def test_no_epochs_are_refused():
@@ -168,7 +176,7 @@ def checked(board: Board, data: Dataset, plan: Plan) -> list[verify.Finding]:
 
 def test_a_faithful_board_equals_the_model_in_everything():
     findings = checked(board(), dataset(), Plan(2, 1, test_epochs=True))
-    assert all(f.agrees for f in findings) and len(findings) == 4 + 2 + 15
+    assert all(f.agrees for f in findings) and len(findings) == 4 + 2 + 17
     totals = {f.what: f.total for f in findings}
     assert totals["prediction in training"] == 1400 and totals["prediction in testing"] == 90
     assert totals["input"] == 18 * 20

@@ -73,7 +73,7 @@ def test_hello_is_answered_whatever_its_number_and_changes_nothing():
         ((echo, status, body),) = host.send(sequence, Opcode.HELLO, HELLO.pack(nonce=sequence + 9))
         assert (echo, status) == (sequence, Status.OK)
         identity = IDENTITY.unpack(body)
-        assert identity | CONFIG.structure() == identity
+        assert identity | CONFIG.identity() == identity
         assert identity["nonce"] == sequence + 9 and identity["expected"] == 0
         assert (identity["version"], identity["build"]) == (VERSION, 0xB01D)
         assert identity["rx_bytes"] == LAYOUT.rx_bytes and identity["clock_hz"] == 25_000_000

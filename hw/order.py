@@ -1,0 +1,62 @@
+"""The order of frames: which one is due, and which were carried out already."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from relaxon import protocol
+
+
+class Order(wiring.Component):
+    """Keeps the sequence number that is due.
+
+    Members
+    -------
+    sequence : In(8)
+        A frame's number.
+    due, repeated : Out(1)
+        It is the next one; it was carried out and its answer is kept. Otherwise one is missing.
+    expected : Out(8)
+        The number that is due.
+    step : In(1)
+        The frame that was due is carried out, or handed over: on to the next.
+    complain, forgive : In(1)
+        OUT_OF_SEQUENCE is being answered; HELLO was.
+    complained : Out(1)
+        OUT_OF_SEQUENCE was answered for this gap.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "sequence": In(8),
+                "due": Out(1),
+                "repeated": Out(1),
+                "expected": Out(8),
+                "step": In(1),
+                "complain": In(1),
+                "forgive": In(1),
+                "complained": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        behind = Signal(8)
+        kept = Signal(range(protocol.SLOTS))  # answers that may be sent again
+        m.d.comb += [
+            behind.eq(self.expected - self.sequence),
+            self.due.eq(behind == 0),
+            self.repeated.eq((behind != 0) & (behind <= kept)),
+        ]
+        with m.If(self.step):
+            m.d.sync += self.expected.eq(self.expected + 1)
+            with m.If(kept != protocol.SLOTS - 1):
+                m.d.sync += kept.eq(kept + 1)
+        with m.If(self.step | self.forgive):
+            m.d.sync += self.complained.eq(0)
+        with m.Elif(self.complain):
+            m.d.sync += self.complained.eq(1)
+        return m
