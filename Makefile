@@ -1,9 +1,11 @@
 # make demo   sets up a local environment and trains 8x8 digits on the simulated chip
 # make test   sets it up and runs every test; make check adds nothing but style and types
+# make bench  prints the tables of all benchmarks; DATA=mnist:DIR says where MNIST is
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+BENCHMARKS := cycles speed roofline growth
 
 .PHONY: demo test check bench clean
 
@@ -23,7 +25,8 @@ check: $(READY)
 	MYPYPATH=build/types $(BIN)/mypy
 
 bench: $(READY)
-	for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done
+	for name in $(BENCHMARKS); do \
+	  $(BIN)/python benchmarks/$$name.py $(if $(DATA),--data $(DATA)) || exit 1; done
 
 # The first run of Yosys compiles it for a minute; that goes on while the rest is being installed.
 $(READY): pyproject.toml
