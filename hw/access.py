@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Module, Mux, Signal
+from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from relaxon import protocol
-from relaxon.hw.hostport import READ_CYCLES, HostPort
-from relaxon.hw.operation import address_bits, group_bits
+from relaxon.hw.arithmetic import times
+from relaxon.hw.hostport import host_port
 from relaxon.hw.replies import REPLY_BYTE
 from relaxon.layout import Layout
 from relaxon.protocol import Space, Status
-
-
-def host_ports(layout: Layout) -> dict[Space, HostPort]:
-    """The signature of every address space's port."""
-    bits = {
-        Space.REGISTERS: bits_for(len(protocol.REGISTERS) - 1),
-        Space.COUNTERS: bits_for(len(protocol.COUNTERS) - 1),
-        Space.WEIGHTS: address_bits(layout),
-        Space.READOUT: bits_for(layout.slots - 1),
-        Space.STATE: group_bits(layout),
-    }
-    return {space: HostPort(bits[space], 8 * layout.word_bytes(space)) for space in Space}
 
 
 def port_name(space: Space) -> str:
@@ -37,11 +25,11 @@ class AccessPort(wiring.Component):
 
     ::
 
-        REQUEST ▶ MEASURE ▶ MULTIPLY ▶ CHECK ─┬▶ FETCH ▶ SEND … ───────┐
-                                              ├▶ COLLECT ▶ STORE … ────┼▶ DONE
-                                              └▶ error ────────────────┘
+        REQUEST ▶ MEASURE ▶ CHECK ─┬▶ FETCH ▶ SEND … ───────┐
+                                   ├▶ COLLECT ▶ STORE … ────┼▶ DONE
+                                   └▶ error ────────────────┘
 
-    Words of every space pass through one shift register, lowest byte first.
+    Words of every space pass byte by byte, lowest first.
 
     Parameters
     ----------
@@ -68,7 +56,7 @@ class AccessPort(wiring.Component):
 
     Timing
     ------
-    A word is read in `READ_CYCLES` + 2 cycles and 1 for each byte, written in 1 and 2 for each byte.
+    2 cycles for a byte read, 3 for one written, and what the port takes.
     """
 
     def __init__(self, layout: Layout):
@@ -81,23 +69,31 @@ class AccessPort(wiring.Component):
                 "bytes": In(stream.Signature(8)),
                 "result": Out(data.StructLayout({"valid": 1, "status": 8, "empty": 1})),
                 "body": Out(stream.Signature(REPLY_BYTE)),
-                **{port_name(s): Out(port) for s, port in host_ports(layout).items()},
+                **{port_name(space): Out(host_port(layout, space)) for space in Space},
                 "invalidate": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        largest = max(self.layout.word_bytes(space) for space in Space)
-        self.register = Signal(8 * largest)
-        self.size = Signal(range(largest + 1))  # bytes of a word
-        self.left = Signal(range(max(largest, protocol.ACCESS.size) + 1))  # bytes still to move
-        self.request = Signal(
-            data.StructLayout(
-                {name: 8 * size for name, (_, size) in protocol.ACCESS.offsets().items()}
-            )
-        )
+        layout = self.layout
+        self.space = Signal(range(len(Space)))
+        self.address = Signal(bits_for(max(layout.words(space) for space in Space)))
+        self.count = Signal(8)  # words still to move
+        self.byte = Signal(range(max(protocol.ACCESS.size, *map(layout.word_bytes, Space))))
+        self.data = Signal(8)
+        self.last = Signal()  # the byte at hand is its word's last
+        sizes = Array(layout.word_bytes(space) for space in Space)
+        m.d.comb += self.last.eq(self.byte == sizes[self.space] - 1)
+        for space in Space:
+            port = self._port(space)
+            m.d.comb += [
+                port.address.eq(self.address),
+                port.byte.eq(self.byte),
+                port.write_data.eq(self.data),
+            ]
         with m.FSM():
+            self._request(m)
             self._check(m)
             self._read(m)
             self._write(m)
@@ -107,44 +103,54 @@ class AccessPort(wiring.Component):
                     m.next = "REST"
         return m
 
-    def _check(self, m: Module) -> None:
-        """Take the request and see whether it can be carried out."""
-        layout, request = self.layout, self.request
-        words = Array(layout.words(s) for s in Space)
-        sizes = Array(layout.word_bytes(s) for s in Space)
-        total = Signal(8 + len(self.size))
+    def _port(self, space: Space) -> wiring.FlippedInterface:
+        return getattr(self, port_name(space))
 
+    def _request(self, m: Module) -> None:
+        """Take space, address and count."""
+        self.exists = Signal()  # as far as can be told from too large a space or address
+        byte = self.bytes.payload
+        first, size = protocol.ACCESS.offsets()["address"]
         with m.State("REST"):
-            m.d.sync += self.left.eq(protocol.ACCESS.size)
+            m.d.sync += self.byte.eq(0)
             with m.If(self.active):
                 m.next = "REQUEST"
-        with m.State("REQUEST"):  # space, address, count
+        with m.State("REQUEST"):
             m.d.comb += self.bytes.ready.eq(1)
             with m.If(self.bytes.valid):
-                m.d.sync += [
-                    request.eq(Cat(request.as_value()[8:], self.bytes.payload)),
-                    self.left.eq(self.left - 1),
-                ]
-                with m.If(self.left == 1):
+                m.d.sync += self.byte.eq(self.byte + 1)
+                with m.Switch(self.byte):
+                    with m.Case(0):
+                        m.d.sync += [self.space.eq(byte), self.exists.eq(byte < len(Space))]
+                    for i in range(size):
+                        with m.Case(first + i):
+                            held = self.address[8 * i : 8 * i + 8]
+                            m.d.sync += held.eq(byte)
+                            with m.If(byte[len(held) :].any()):
+                                m.d.sync += self.exists.eq(0)
+                with m.If(self.byte == protocol.ACCESS.size - 1):
+                    m.d.sync += [self.count.eq(byte), self.byte.eq(0)]
                     m.next = "MEASURE"
+
+    def _check(self, m: Module) -> None:
+        """See whether it can be carried out."""
+        layout, count = self.layout, self.count
+        totals = Array(times(count, layout.word_bytes(space)) for space in Space)
+        words = Array(layout.words(space) for space in Space)
+        total = Signal(max(len(each) for each in totals))
+        inside = Signal()
         with m.State("MEASURE"):
-            m.d.sync += self.size.eq(sizes[request.space])
-            m.next = "MULTIPLY"
-        with m.State("MULTIPLY"):
-            m.d.sync += total.eq(request.count * self.size)
+            m.d.sync += [
+                total.eq(totals[self.space]),
+                inside.eq(self.address + count <= words[self.space]),
+            ]
             m.next = "CHECK"
         with m.State("CHECK"):
-            known = request.space < len(Space)
-            inside = request.address + request.count <= words[request.space]
             fits = total <= layout.reply_body
             exact = self.length == protocol.ACCESS.size + Mux(self.reads, 0, total)
-            m.d.sync += [
-                self.left.eq(self.size),
-                self.result.status.eq(Status.OK),
-                self.result.empty.eq(1),
-            ]
+            m.d.sync += [self.result.status.eq(Status.OK), self.result.empty.eq(1)]
             m.next = "DONE"
-            with m.If(~known | (request.count == 0) | ~inside):
+            with m.If(~self.exists | (count == 0) | ~inside):
                 m.d.sync += self.result.status.eq(Status.BAD_ADDRESS)
             with m.Elif(~fits | ~exact):
                 m.d.sync += self.result.status.eq(Status.BAD_LENGTH)
@@ -154,62 +160,54 @@ class AccessPort(wiring.Component):
             with m.Else():
                 m.next = "COLLECT"
 
-    def _ports(self) -> list[tuple[Space, wiring.FlippedInterface]]:
-        return [(space, getattr(self, port_name(space))) for space in Space]
-
-    def _count_word(self, m: Module, then: str) -> None:
-        """On to the next word, or to the end."""
-        m.d.sync += [
-            self.left.eq(self.size),
-            self.request.address.eq(self.request.address + 1),
-            self.request.count.eq(self.request.count - 1),
-        ]
+    def _step(self, m: Module, then: str) -> None:
+        """On to the next byte, or to the end."""
+        m.d.sync += self.byte.eq(self.byte + 1)
         m.next = then
-        with m.If(self.request.count == 1):
-            m.next = "DONE"
+        with m.If(self.last):
+            m.d.sync += [
+                self.byte.eq(0),
+                self.address.eq(self.address + 1),
+                self.count.eq(self.count - 1),
+            ]
+            with m.If(self.count == 1):
+                m.next = "DONE"
+
+    def _access(self, m: Module, write: int, then: str) -> None:
+        """Ask the port of the space until it is done."""
+        with m.Switch(self.space):
+            for space in Space:
+                port = self._port(space)
+                with m.Case(space):
+                    m.d.comb += [port.active.eq(1), port.write.eq(write)]
+                    with m.If(port.done):
+                        if write:
+                            self._step(m, then)
+                        else:
+                            m.d.sync += self.data.eq(port.read_data)
+                            m.next = then
 
     def _read(self, m: Module) -> None:
-        wait = Signal(range(READ_CYCLES + 1), init=READ_CYCLES)
-        for _, port in self._ports():
-            m.d.comb += port.address.eq(self.request.address)
-        with m.State("FETCH"):  # a word into the shift register
-            m.d.comb += [self.result.valid.eq(1), *(port.active.eq(1) for _, port in self._ports())]
-            m.d.sync += wait.eq(wait - 1)
-            with m.If(wait == 0):
-                with m.Switch(self.request.space):
-                    for space, port in self._ports():
-                        with m.Case(space):
-                            m.d.sync += self.register.eq(port.read_data)
-                m.d.sync += wait.eq(READ_CYCLES)
-                m.next = "SEND"
-        with m.State("SEND"):  # and into the answer
+        with m.State("FETCH"):  # a byte of a word, not before the answer has come to it
+            m.d.comb += self.result.valid.eq(1)
+            with m.If(self.body.ready):
+                self._access(m, 0, "SEND")
+        with m.State("SEND"):  # into the answer
             m.d.comb += [
                 self.result.valid.eq(1),
                 self.body.valid.eq(1),
-                self.body.payload.data.eq(self.register[:8]),
-                self.body.payload.last.eq((self.left == 1) & (self.request.count == 1)),
+                self.body.payload.data.eq(self.data),
+                self.body.payload.last.eq(self.last & (self.count == 1)),
             ]
             with m.If(self.body.ready):
-                m.d.sync += [self.register.eq(self.register >> 8), self.left.eq(self.left - 1)]
-                with m.If(self.left == 1):
-                    self._count_word(m, "FETCH")
+                self._step(m, "FETCH")
 
     def _write(self, m: Module) -> None:
-        for space, port in self._ports():
-            width = 8 * self.layout.word_bytes(space)
-            m.d.comb += port.write_data.eq(self.register[len(self.register) - width :])
-        with m.State("COLLECT"):  # a word from the frame
+        with m.State("COLLECT"):  # a byte from the frame
             m.d.comb += self.bytes.ready.eq(1)
             with m.If(self.bytes.valid):
-                m.d.sync += [
-                    self.register.eq(Cat(self.register[8:], self.bytes.payload)),
-                    self.left.eq(self.left - 1),
-                ]
-                with m.If(self.left == 1):
-                    m.next = "STORE"
-        with m.State("STORE"):
-            for space, port in self._ports():
-                chosen = self.request.space == space
-                m.d.comb += [port.active.eq(chosen), port.write.eq(chosen)]
-            m.d.comb += self.invalidate.eq(self.request.space != Space.COUNTERS)
-            self._count_word(m, "COLLECT")
+                m.d.sync += self.data.eq(self.bytes.payload)
+                m.next = "STORE"
+        with m.State("STORE"):  # into a word
+            m.d.comb += self.invalidate.eq(self.space != Space.COUNTERS)
+            self._access(m, 1, "COLLECT")

@@ -44,7 +44,7 @@ class AnswerWriter(wiring.Component):
 
     Timing
     ------
-    4 cycles, 1 for each byte of the body, and the cache's.
+    6 cycles, 2 for each byte of the body, and the cache's.
     """
 
     def __init__(self):
@@ -68,33 +68,42 @@ class AnswerWriter(wiring.Component):
         with m.Else():
             feed(m, self.late.head, answer.head)
             feed(m, self.late.body, answer.body)
-        head, body, byte = answer.head, answer.body, self.payload.payload
+        head, body = answer.head, answer.body
         m.d.comb += self.slot.eq(head.payload.slot)
+        # Registered on its way to the cache: who answers and the encoder are both deep.
+        payload = stream.Signature(REPLY_BYTE).create()
+        byte = payload.payload
+        m.d.comb += payload.ready.eq(~self.payload.valid | self.payload.ready)
+        with m.If(payload.ready):
+            m.d.sync += [self.payload.valid.eq(payload.valid), self.payload.payload.eq(byte)]
         with m.FSM():
             with m.State("WAIT"):
-                with m.If(head.valid & ~self.pending):
+                with m.If(head.valid):
+                    m.next = "LOOK"
+            with m.State("LOOK"):  # `pending` is a cycle late
+                with m.If(~self.pending):
                     m.next = "NUMBER"
             with m.State("NUMBER"):
-                m.d.comb += [self.payload.valid.eq(1), byte.data.eq(head.payload.sequence)]
-                with m.If(self.payload.ready):
+                m.d.comb += [payload.valid.eq(1), byte.data.eq(head.payload.sequence)]
+                with m.If(payload.ready):
                     m.next = "STATUS"
             with m.State("STATUS"):
                 m.d.comb += [
-                    self.payload.valid.eq(1),
+                    payload.valid.eq(1),
                     byte.data.eq(head.payload.status),
                     byte.last.eq(head.payload.empty),
                 ]
-                with m.If(self.payload.ready):
+                with m.If(payload.ready):
                     m.next = "BODY"
                     with m.If(head.payload.empty):
                         m.next = "CLOSE"
             with m.State("BODY"):
                 m.d.comb += [
-                    self.payload.valid.eq(body.valid),
+                    payload.valid.eq(body.valid),
                     byte.eq(body.payload),
-                    body.ready.eq(self.payload.ready),
+                    body.ready.eq(payload.ready),
                 ]
-                with m.If(self.payload.ready & body.valid & body.payload.last):
+                with m.If(payload.ready & body.valid & body.payload.last):
                     m.next = "CLOSE"
             with m.State("CLOSE"):  # the cache adds the checksum and queues the answer
                 with m.If(self.pending):

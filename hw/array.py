@@ -1,30 +1,32 @@
-"""The neuron array: strips side by side, their readouts, and the inputs."""
+"""The neuron array: strips side by side, and the inputs."""
 
 from __future__ import annotations
 
 from functools import reduce
 from operator import or_
 
-from amaranth import Cat, Module, Signal, signed
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for
 
-from relaxon.hw.counters import AMOUNT_BITS
+from relaxon.hw.counters import amounts_layout
 from relaxon.hw.events import pair_layout
-from relaxon.hw.hostport import HostPort
+from relaxon.hw.hostport import word_port
 from relaxon.hw.inputs import Inputs, byte_write_layout, input_tag
 from relaxon.hw.operation import (
     access_layout,
-    address_bits,
     evaluation_layout,
     group_bits,
+    reported_layout,
+    side_layout,
 )
-from relaxon.hw.readout import Readout, total, total_latency
+from relaxon.hw.parallelreadout import moved_layout
 from relaxon.hw.registers import REGISTERS
 from relaxon.hw.strip import Strip
 from relaxon.layout import Layout
 from relaxon.protocol import Space
+
+STRIP_CONTROL = ("access", "evaluation", "apply", "learn", "coupled", "rest", "clear")
 
 
 class NeuronArray(wiring.Component):
@@ -37,39 +39,48 @@ class NeuronArray(wiring.Component):
 
     Members
     -------
-    access, evaluation : In; apply, learn, rest, clear : In(1)
+    access, evaluation : In; apply, learn, coupled, rest, clear : In(1)
         To every strip; see `Strip`.
-    reported : Out(row_bins), idle : Out(1)
-        Bins of rows in which a neuron was reported; all strips are idle (one cycle late).
+    reported : Out(valid, bin), idle : Out(1)
+        The bin of rows in which a neuron was reported; all strips are idle (both a cycle late).
     input_write : In, input_free : Out(1), input_take, input_all : In(1), inputs : Out(stream),
     input_more : Out(1)
         See `Inputs`.
-    forget_scores, learn_scores : In(1), up, down : In(C), learning_scores : Out(1)
-        See `Readout`.
-    score_of : In, score : Out
-        r of that class, `score_latency` cycles later.
-    events, unstable, cut, scores_cut, used : Out
-        To count: neurons that changed, neurons found unstable, couplings and readout elements cut,
-        strips whose weight memory is used.
+    moved : Out(valid, pair), state_read : In(group), state_words : Out
+        For every strip, what changed in it, and the states of a group, a cycle later: for the
+        readout.
+    events, unstable, cut, used : Out
+        To count: neurons that changed, neurons found unstable, couplings cut, strips whose weight
+        memory is used.
     envelope : Out(valid, value)
     registers : In
-    weights, states, readout : In(HostPort)
+    states : In(WordPort)
+    weights : In(WordPort) or side : In, words : Out
+        See `Strip`; for every strip.
     """
 
     def __init__(self, layout: Layout):
         self.layout = layout
         config = layout.config
-        self.score_latency = total_latency(layout.strips)
-        pairs = pair_layout(layout.input_word, input_tag(layout))
+        pairs, amounts = pair_layout(layout.input_word, input_tag(layout)), amounts_layout(layout)
+        if layout.serial:
+            memory = {
+                "side": In(data.ArrayLayout(side_layout(layout), layout.strips)),
+                "words": Out(data.ArrayLayout(8 * layout.strip_bytes, layout.strips)),
+            }
+        else:
+            memory = {"weights": In(word_port(layout, Space.WEIGHTS))}
         super().__init__(
-            {
+            memory
+            | {
                 "access": In(access_layout(layout)),
                 "evaluation": In(evaluation_layout(layout)),
                 "apply": In(1),
                 "learn": In(1),
+                "coupled": In(1),
                 "rest": In(1),
                 "clear": In(1),
-                "reported": Out(layout.row_bins),
+                "reported": Out(reported_layout(layout)),
                 "idle": Out(1),
                 "input_write": In(byte_write_layout(layout)),
                 "input_free": Out(1),
@@ -77,24 +88,21 @@ class NeuronArray(wiring.Component):
                 "input_all": In(1),
                 "inputs": Out(stream.Signature(pairs)),
                 "input_more": Out(1),
-                "forget_scores": In(1),
-                "learn_scores": In(1),
-                "up": In(config.classes),
-                "down": In(config.classes),
-                "learning_scores": Out(1),
-                "score_of": In(range(config.classes)),
-                "score": Out(signed(config.score_bits)),
+                "moved": Out(data.ArrayLayout(moved_layout(layout), layout.strips)),
+                "state_read": In(group_bits(layout)),
+                "state_words": Out(data.ArrayLayout(layout.strip_lanes, layout.strips)),
                 **{
-                    name: Out(AMOUNT_BITS)
-                    for name in ("events", "unstable", "cut", "scores_cut", "used")
+                    name: Out(amounts[counter].shape)
+                    for name, counter in {
+                        "events": "flips",
+                        "unstable": "updates",
+                        "cut": "saturations",
+                        "used": "weight_accesses",
+                    }.items()
                 },
                 "envelope": Out(data.StructLayout({"valid": 1, "value": config.field_bits})),
                 "registers": In(REGISTERS),
-                "weights": In(HostPort(address_bits(layout), 8 * layout.word_bytes(Space.WEIGHTS))),
-                "states": In(HostPort(group_bits(layout), 8 * layout.word_bytes(Space.STATE))),
-                "readout": In(
-                    HostPort(bits_for(layout.slots - 1), 8 * layout.word_bytes(Space.READOUT))
-                ),
+                "states": In(word_port(layout, Space.STATE)),
             }
         )
 
@@ -112,46 +120,41 @@ class NeuronArray(wiring.Component):
         ]
 
         strips = [Strip(layout, number) for number in range(layout.strips)]
-        readouts = [Readout(layout, number) for number in range(layout.strips)]
-        for number, (strip, readout) in enumerate(zip(strips, readouts, strict=True)):
+        for number, strip in enumerate(strips):
             m.submodules[f"strip{number}"] = strip
-            m.submodules[f"readout{number}"] = readout
             m.d.comb += [
                 *(
                     getattr(strip, name).eq(getattr(self, name))
-                    for name in ("access", "evaluation", "apply", "learn", "rest", "clear")
+                    for name in STRIP_CONTROL
                 ),
                 strip.registers.eq(self.registers),
                 strip.input.eq(inputs.current),
+                strip.input_word.eq(inputs.looked),
                 strip.previous.eq(strips[number - 1].center if number else strips[-1].before),
                 strip.next.eq(
                     strips[number + 1].center if number + 1 < len(strips) else strips[0].after
                 ),
-                readout.event.eq(strip.event),
-                readout.rest.eq(self.rest),
-                readout.forget.eq(self.forget_scores),
-                readout.learn.eq(self.learn_scores),
-                readout.up.eq(self.up),
-                readout.down.eq(self.down),
-                readout.step_true.eq(self.registers.readout_step_true),
-                readout.step_false.eq(self.registers.readout_step_false),
-                readout.score_of.eq(self.score_of),
-                strip.state_read.eq(readout.state_read),
-                readout.state_word.eq(strip.state_word),
+                self.moved[number].eq(strip.event),
+                strip.state_read.eq(self.state_read),
+                self.state_words[number].eq(strip.state_word),
             ]
+            if layout.serial:
+                m.d.comb += [strip.side.eq(self.side[number]), self.words[number].eq(strip.word)]
+        m.d.comb += inputs.look.eq(strips[0].input_read)
         idle = Signal(init=1)
-        m.d.sync += idle.eq(Cat(strip.idle for strip in strips).all())
-        m.d.comb += [
-            self.reported.eq(reduce(or_, (strip.reported for strip in strips))),
-            self.idle.eq(idle),
-            self.learning_scores.eq(Cat(readout.learning for readout in readouts).any()),
-            self.score.eq(total(m, [readout.score for readout in readouts])),
+        m.d.sync += [
+            idle.eq(Cat(strip.idle for strip in strips).all()),
+            self.reported.valid.eq(Cat(strip.reported.valid for strip in strips).any()),
+            self.reported.bin.eq(strips[0].reported.bin),
         ]
-        self._count(m, strips, readouts)
-        self._host(m, strips, readouts)
+        m.d.comb += [
+            self.idle.eq(idle),
+        ]
+        self._count(m, strips)
+        self._host(m, strips)
         return m
 
-    def _count(self, m: Module, strips: list[Strip], readouts: list[Readout]) -> None:
+    def _count(self, m: Module, strips: list[Strip]) -> None:
         m.d.sync += [
             self.events.eq(
                 sum(strip.event.valid + (strip.event.valid & strip.event.pair.two) for strip in strips)
@@ -159,15 +162,13 @@ class NeuronArray(wiring.Component):
             self.unstable.eq(sum(strip.unstable for strip in strips)),
             self.cut.eq(sum(strip.cut for strip in strips)),
             self.used.eq(sum(strip.used for strip in strips)),
-            self.scores_cut.eq(sum(readout.cut for readout in readouts)),
             self.envelope.valid.eq(strips[0].envelope.valid),
         ]
         m.d.sync += self.envelope.value.eq(reduce(or_, (s.envelope.value for s in strips)))
 
-    def _host(self, m: Module, strips: list[Strip], readouts: list[Readout]) -> None:
-        """A word of couplings or states is the strips' words side by side; a word of the readout
-        belongs to one strip."""
-        for name in ("weights", "states"):
+    def _host(self, m: Module, strips: list[Strip]) -> None:
+        """A word of couplings or states is the strips' words side by side."""
+        for name in ("states",) if self.layout.serial else ("weights", "states"):
             port = getattr(self, name)
             parts = [getattr(strip, name) for strip in strips]
             width = len(parts[0].write_data)
@@ -179,11 +180,3 @@ class NeuronArray(wiring.Component):
                     part.write_data.eq(port.write_data[number * width : (number + 1) * width]),
                 ]
             m.d.comb += port.read_data.eq(Cat(part.read_data for part in parts))
-        for readout in readouts:
-            m.d.comb += [
-                readout.host.active.eq(self.readout.active),
-                readout.host.address.eq(self.readout.address),
-                readout.host.write.eq(self.readout.write),
-                readout.host.write_data.eq(self.readout.write_data),
-            ]
-        m.d.comb += self.readout.read_data.eq(reduce(or_, (r.host.read_data for r in readouts)))

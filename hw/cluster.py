@@ -9,13 +9,17 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from relaxon.hw.lane import Lane, addend_layout, change_bits, target_layout
-from relaxon.hw.operation import Mode, element_shape, evaluation_layout, group_bits
+from relaxon.hw.lane import FACTOR_BITS, Lane, addend_layout, count_bits, target_layout
+from relaxon.hw.operation import Mode, element_shape, evaluation_layout
 from relaxon.layout import Layout
 
 LANES = 16
 """Lanes of a cluster. A control register that reaches many more spends most of a clock cycle on the
 way."""
+
+
+ADDING = ("addend", "factor", "hit", "up", "count", "target")
+"""Members of `Lane` that say what is added, and where."""
 
 
 class Cluster(wiring.Component):
@@ -33,8 +37,8 @@ class Cluster(wiring.Component):
 
     Members
     -------
-    addend, target, change, amount, evaluation : In
-        At stage −1: see `Lane`; `hit` and `up` of `change` are for every lane.
+    addend, factor, hit, up, count, target, evaluation : In
+        At stage −1: see `Lane`; `hit` and `up` are for every lane.
     a, b : In(elements)
         At stage 0.
     state, previous, next : In(lanes), has_previous, has_next : In(1)
@@ -44,7 +48,8 @@ class Cluster(wiring.Component):
     valid : In(lanes)
         At stage 4: lanes that hold a neuron.
     reported, sign : Out(lanes), envelope : Out(field_bits)
-        At stage 4; the envelope is the bitwise or of the valid lanes'.
+        At stage 4; the envelope is the bitwise or of the valid lanes', or 0 if that evaluation was
+        for stability.
     """
 
     def __init__(self, layout: Layout, lanes: int):
@@ -54,9 +59,11 @@ class Cluster(wiring.Component):
         super().__init__(
             {
                 "addend": In(addend_layout(layout)),
+                "factor": In(signed(FACTOR_BITS)),
+                "hit": In(lanes),
+                "up": In(lanes),
+                "count": In(count_bits(layout)),
                 "target": In(target_layout(layout)),
-                "change": In(data.StructLayout({"valid": 1, "hit": lanes, "up": lanes})),
-                "amount": In(signed(change_bits(layout))),
                 "evaluation": In(evaluation_layout(layout)),
                 "a": In(words),
                 "b": In(words),
@@ -74,85 +81,108 @@ class Cluster(wiring.Component):
                 "envelope": Out(layout.config.field_bits),
             }
         )
+        self._now = Signal(evaluation_layout(layout))  # the evaluation at stage 0
 
     def elaborate(self, platform):
         m = Module()
-        # Stage 0
-        addend, change = Signal.like(self.addend), Signal.like(self.change)
-        amount, target = Signal.like(self.amount), Signal.like(self.target)
-        drive_read, recur_read = (
-            Signal(group_bits(self.layout), name=f"{name}_read") for name in ("drive", "recur")
-        )
-        now, reads = self.evaluation, self.evaluation.valid
-        free = now.mode == Mode.FREE
-        m.d.sync += [
-            addend.eq(self.addend),
-            change.valid.eq(self.change.valid),
-            drive_read.eq(Mux(reads, now.group, self.target.group)),
-            recur_read.eq(Mux(reads & ~free, now.group, self.target.group)),
-            target.eq(self.target),
+        lanes = [Lane(self.layout) for _ in self.valid]
+        for p, lane in enumerate(lanes):
+            m.submodules[f"lane{p}"] = lane
+        self._add(m, lanes)
+        self._evaluate(m, lanes)
+        m.d.comb += [
+            self.reported.eq(Cat(lane.reported for lane in lanes)),
+            self.sign.eq(Cat(lane.sign for lane in lanes)),
         ]
-        with m.If(self.change.valid):
-            m.d.sync += [
-                change.hit.eq(self.change.hit),
-                change.up.eq(self.change.up),
-                amount.eq(self.amount),
-            ]
-        # Stage 1 and on
-        before = Signal.like(target)
-        again = Signal()
+        return m
+
+    def _add(self, m: Module, lanes: list[Lane]) -> None:
+        """Control of what is added, and where."""
+        # Stage 0
+        first = {name: Signal.like(getattr(self, name), name=name) for name in ADDING}
+        m.d.sync += [register.eq(getattr(self, name)) for name, register in first.items()]
+        # Stage 1
+        factor, target = (Signal.like(first[name]) for name in ("factor", "target"))
+        m.d.sync += [factor.eq(first["factor"]), target.eq(first["target"])]
+        now, free = self._now, self._now.mode == Mode.FREE
+        group = first["target"].group
+        drive_read, recur_read = (Signal.like(group, name=f"{n}_read") for n in ("drive", "recur"))
+        m.d.sync += [
+            drive_read.eq(Mux(now.valid, now.group, group)),
+            recur_read.eq(Mux(now.valid & ~free, now.group, group)),
+        ]
+        # Stage 2
+        before, again = Signal.like(target), Signal()
         m.d.sync += [
             before.eq(target),
             again.eq(
-                before.valid & (before.group == target.group) & (before.drive == target.drive)
+                before.valid
+                & (before.group == target.group)
+                & ((before.drive == target.drive) | before.clear)
             ),
         ]
-        stages = []
-        for stage in range(4):
-            later = Signal(evaluation_layout(self.layout), name=f"evaluation{stage}")
-            m.d.sync += later.valid.eq(now.valid)
-            with m.If(now.valid):
-                m.d.sync += [later[n].eq(now[n]) for n in ("mode", "clamped")]
-            stages.append(later)
-            now = later
-
-        constants = {name: Signal.like(self.margin, name=name) for name in
-                     ("self_plus", "self_minus", "chain_coupling", "margin")}  # fmt: skip
-        m.d.sync += [
-            constants["self_plus"].eq(self.self_coupling),
-            constants["self_minus"].eq(-self.self_coupling),
-            constants["chain_coupling"].eq(self.chain_coupling),
-            constants["margin"].eq(self.margin),
-        ]
-        lanes = []
-        for p in range(len(self.valid)):
-            m.submodules[f"lane{p}"] = lane = Lane(self.layout)
+        for p, lane in enumerate(lanes):
             m.d.comb += [
-                lane.addend.eq(addend),
+                lane.addend.eq(first["addend"]),
                 lane.a.eq(self.a[p]),
                 lane.b.eq(self.b[p]),
-                lane.change.valid.eq(change.valid),
-                lane.change.hit.eq(change.hit[p]),
-                lane.change.up.eq(change.up[p]),
-                lane.amount.eq(amount),
+                lane.hit.eq(first["hit"][p]),
+                lane.up.eq(first["up"][p]),
+                lane.count.eq(first["count"]),
+                lane.factor.eq(factor),
                 lane.drive_read.eq(drive_read),
                 lane.recur_read.eq(recur_read),
                 lane.target.eq(before),
                 lane.again.eq(again),
-                *(getattr(lane, f"evaluation{i}").eq(stages[i]) for i in range(1, 4)),
+            ]
+
+    def _evaluate(self, m: Module, lanes: list[Lane]) -> None:
+        """Control of the evaluation at its stages, and what depends on its mode alone."""
+        now, stages = self.evaluation, []
+        for stage in range(5):
+            later = Signal(evaluation_layout(self.layout), name=f"evaluation{stage}")
+            m.d.sync += later.valid.eq(now.valid)
+            with m.If(now.valid):
+                m.d.sync += [later[n].eq(now[n]) for n in ("mode", "clamped", "group")]
+            stages.append(later)
+            now = later
+        m.d.comb += self._now.eq(stages[0])
+
+        # Where s = +1 is stable at h > κ, that is h − κ − 1 ≥ 0; where −1, at −h > κ, or h + κ < 0.
+        own, chain = {}, Signal.like(self.chain_coupling)
+        for name, sign in (("plus", 1), ("minus", -1)):
+            at_rest, stable = (Signal.like(lanes[0].plus, name=f"{name}_{n}") for n in ("s", "u"))
+            own[name] = Signal.like(lanes[0].plus, name=name)
+            m.d.sync += [
+                at_rest.eq(sign * self.self_coupling),
+                stable.eq(sign * (self.self_coupling - self.margin) - (sign > 0)),
+            ]
+            with m.Switch(stages[0].mode):
+                with m.Case(Mode.FREE):
+                    m.d.sync += own[name].eq(0)
+                with m.Case(Mode.STABILITY):
+                    m.d.sync += own[name].eq(stable)
+                with m.Default():
+                    m.d.sync += own[name].eq(at_rest)
+        m.d.sync += chain.eq(Mux(stages[0].mode == Mode.FREE, 0, self.chain_coupling))
+
+        counts = Signal()
+        m.d.comb += counts.eq(stages[4].mode != Mode.STABILITY)
+        for p, lane in enumerate(lanes):
+            m.d.comb += [
+                *(getattr(lane, f"evaluation{i}").eq(stages[i]) for i in range(1, 5)),
+                lane.plus.eq(own["plus"]),
+                lane.minus.eq(own["minus"]),
+                lane.chain_coupling.eq(chain),
                 lane.state.eq(self.state[p]),
                 lane.previous.eq(self.previous[p]),
                 lane.next.eq(self.next[p]),
                 lane.has_previous.eq(self.has_previous),
                 lane.has_next.eq(self.has_next),
-                *(getattr(lane, name).eq(value) for name, value in constants.items()),
             ]
-            lanes.append(lane)
-        m.d.comb += [
-            self.reported.eq(Cat(lane.reported for lane in lanes)),
-            self.sign.eq(Cat(lane.sign for lane in lanes)),
-            self.envelope.eq(
-                reduce(or_, (Mux(self.valid[p], lane.envelope, 0) for p, lane in enumerate(lanes)))
-            ),
-        ]
-        return m
+        m.d.comb += self.envelope.eq(
+            reduce(
+                or_,
+                (Mux(self.valid[p] & counts, lane.envelope, 0) for p, lane in enumerate(lanes)),
+            )
+        )

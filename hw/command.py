@@ -7,15 +7,16 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from relaxon import protocol
-from relaxon.hw.access import AccessPort, host_ports, port_name
+from relaxon.hw.access import AccessPort, port_name
 from relaxon.hw.answer import Answer, AnswerWriter
+from relaxon.hw.hostport import host_port
 from relaxon.hw.identity import Identity
 from relaxon.hw.order import Order
 from relaxon.hw.replies import REPLY_BYTE
 from relaxon.hw.samples import SamplePort, SampleTarget
 from relaxon.hw.streams import feed
 from relaxon.layout import Layout
-from relaxon.protocol import Opcode, Space, Status
+from relaxon.protocol import Feature, Opcode, Space, Status
 
 
 class CommandPort(wiring.Component):
@@ -26,7 +27,7 @@ class CommandPort(wiring.Component):
         receiver ─▶ ACCEPT ▶ HEAD ▶ ORDER ─┬▶ SAMPLE ▶ ALONE ────── samples ─▶ machine ┐
                                            ├▶ ACCESS ────────────── access ─▶ words ───┤
                                            ├▶ HELLO ─────────────── identity ──────────┼▶ answer
-                                           ├▶ REFUSE, COMPLAIN ────────────────────────┘    │
+                                           ├▶ ANSWER, COMPLAIN ────────────────────────┘    │
                                            └▶ REPEAT ────────────────────────────────────▶ replies
 
     A good TRAIN or INFER that is due is fetched while the machine computes the one before. Every
@@ -36,8 +37,8 @@ class CommandPort(wiring.Component):
     ----------
     layout
         The machine's geometry.
-    build, clock_hz
-        Told to the host by HELLO.
+    build, clock_hz, features
+        Told to the host by HELLO; SELF_TEST is known if it is among the features.
 
     Members
     -------
@@ -51,6 +52,10 @@ class CommandPort(wiring.Component):
     duplicate, out_of_sequence, refused, link_cycle : Out(1)
         To count.
     busy : Out(1)
+    aside : In(1)
+        Frames are carried out whatever their sequence numbers, which stay as they were.
+    self_test : Out(1)
+        Pulse: the host asks for it.
 
     Timing
     ------
@@ -58,8 +63,11 @@ class CommandPort(wiring.Component):
     the one before.
     """
 
-    def __init__(self, layout: Layout, *, build: int = 0, clock_hz: int = 0):
-        self.layout, self._build, self._clock_hz = layout, build, clock_hz
+    def __init__(
+        self, layout: Layout, *, build: int = 0, clock_hz: int = 0, features: int = 0
+    ):
+        self.layout, self._features = layout, features
+        self._told = {"build": build, "clock_hz": clock_hz, "features": features}
         super().__init__(
             {
                 "frame_valid": In(1),
@@ -71,13 +79,15 @@ class CommandPort(wiring.Component):
                 "repeat": Out(1),
                 "pending": In(1),
                 "machine": Out(SampleTarget(layout)),
-                **{port_name(s): Out(port) for s, port in host_ports(layout).items()},
+                **{port_name(space): Out(host_port(layout, space)) for space in Space},
                 "invalidate": Out(1),
                 "duplicate": Out(1),
                 "out_of_sequence": Out(1),
                 "refused": Out(1),
                 "link_cycle": Out(1),
                 "busy": Out(1),
+                "aside": In(1),
+                "self_test": Out(1),
             }
         )
 
@@ -88,18 +98,16 @@ class CommandPort(wiring.Component):
         self.answer = Answer().create()  # to the frame at hand, samples apart
 
         m.submodules.order = self.order = Order()
-        m.d.comb += self.order.sequence.eq(self.sequence)
+        m.d.comb += [self.order.sequence.eq(self.sequence), self.order.aside.eq(self.aside)]
         self._samples(m)
         self._access(m)
-        m.submodules.identity = self.identity = Identity(
-            self.layout, build=self._build, clock_hz=self._clock_hz
-        )
+        m.submodules.identity = self.identity = Identity(self.layout, **self._told)
         m.d.comb += self.identity.expected.eq(self.order.expected)
         with m.FSM() as fsm:
             self._header(m)
             self._order(m)
             self._carry_out(m)
-            self._refuse(m)
+            self._tell(m)
         self._write_answers(m)
         m.d.comb += self.busy.eq(~fsm.ongoing("ACCEPT") | self.samples.busy)
         return m
@@ -197,7 +205,7 @@ class CommandPort(wiring.Component):
     def _dispatch(self, m: Module) -> None:
         """To the state of the opcode, or to the error that it or its length deserves."""
         m.d.sync += self.status.eq(Status.BAD_LENGTH)
-        m.next = "REFUSE"
+        m.next = "ANSWER"
         with m.Switch(self.opcode):
             with m.Case(Opcode.READ, Opcode.WRITE):
                 with m.If(self.length >= protocol.ACCESS.size):
@@ -207,6 +215,10 @@ class CommandPort(wiring.Component):
                     m.next = "SAMPLE"
             with m.Case(Opcode.HELLO, Opcode.TRAIN, Opcode.INFER):
                 pass
+            if self._features & Feature.SELF_TEST:
+                with m.Case(Opcode.SELF_TEST):
+                    with m.If(self.length == 0):
+                        m.d.sync += self.status.eq(Status.OK)
             with m.Default():
                 m.d.sync += self.status.eq(Status.BAD_OPCODE)
 
@@ -229,7 +241,7 @@ class CommandPort(wiring.Component):
                     m.next = "ALONE"
             with m.If(samples.bad_label):
                 m.d.sync += self.status.eq(Status.BAD_LABEL)
-                m.next = "REFUSE"
+                m.next = "ANSWER"
         with m.State("ALONE"):  # the scores hold until the next sample
             with m.If(~samples.busy):
                 m.next = "LEAVE"
@@ -251,7 +263,7 @@ class CommandPort(wiring.Component):
         with m.State("HELLO"):
             m.d.comb += [
                 identity.active.eq(1),
-                head.valid.eq(identity.known),
+                head.valid.eq(1),
                 head.payload.status.eq(Status.OK),
             ]
             feed(m, self.bytes, identity.bytes)
@@ -260,16 +272,19 @@ class CommandPort(wiring.Component):
                 m.d.comb += self.order.forgive.eq(1)
                 m.next = "LEAVE"
 
-    def _refuse(self, m: Module) -> None:
+    def _tell(self, m: Module) -> None:
         head, body = self.answer.head, self.answer.body
-        with m.State("REFUSE"):
+        with m.State("ANSWER"):  # a status alone
             m.d.comb += [
                 head.valid.eq(1),
                 head.payload.status.eq(self.status),
                 head.payload.empty.eq(1),
             ]
             with self._answered(m):
-                m.d.comb += [self.order.step.eq(1), self.refused.eq(1)]
+                good = self.status == Status.OK
+                m.d.comb += [self.order.step.eq(1), self.refused.eq(~good)]
+                if self._features & Feature.SELF_TEST:
+                    m.d.comb += self.self_test.eq(good)
                 m.next = "LEAVE"
         with m.State("COMPLAIN"):  # which frame is missing
             m.d.comb += [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -69,8 +69,9 @@ class EntryList(wiring.Component):
 
 
 def marked_layout(width: int, tag: data.StructLayout) -> data.StructLayout:
-    """An entry of the scanner: marked bits, their new signs, and what else is to go with them."""
-    return data.StructLayout({"mask": width, "state": width, "tag": tag})
+    """An entry of the scanner: marked bits, whether to take them one by one, their new signs, and what
+    else is to go with them."""
+    return data.StructLayout({"mask": width, "single": 1, "state": width, "tag": tag})
 
 
 def pair_layout(width: int, tag: data.StructLayout) -> data.StructLayout:
@@ -91,28 +92,26 @@ class Scanner(wiring.Component):
     tag
         What goes with an entry.
     columns
-        Bits taken at a time: 1 (the lowest) or 2.
+        Bits taken at a time: 1 (the lowest) or, but of entries that are `single`, 2.
 
     Members
     -------
     entries : In(stream of marked_layout)
-    single : In(1)
-        Take one bit at a time all the same.
+        A mask that is 0 is passed over.
     pairs : Out(stream of pair_layout)
     more : Out(1)
         Bits are left beside those in `pairs`.
 
     Timing
     ------
-    One pair per cycle, without a gap between entries; the first two cycles after its entry.
+    One pair per cycle, without a gap between entries; the first three cycles after its entry.
     """
 
     def __init__(self, width: int, tag: data.StructLayout, columns: int):
-        self._width, self._columns = width, columns
+        self._width, self._columns, self._tag = width, columns, tag
         super().__init__(
             {
                 "entries": In(stream.Signature(marked_layout(width, tag))),
-                "single": In(1),
                 "pairs": Out(stream.Signature(pair_layout(width, tag))),
                 "more": Out(1),
             }
@@ -120,35 +119,59 @@ class Scanner(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        entry, pair = Signal.like(self.entries.payload), self.pairs.payload
-        lowest, highest = Signal(self._width), Signal(self._width)
-        rest, two, advance = Signal(self._width), Signal(), Signal()
-        m.d.comb += lowest.eq(lowest_bit(m, entry.mask))
+        picks = self._pick(m)
+        pick, pair = picks.payload, self.pairs.payload
+        # From marked bits to their places.
+        m.d.comb += picks.ready.eq(~self.pairs.valid | self.pairs.ready)
+        with m.If(picks.ready):
+            m.d.sync += self.pairs.valid.eq(picks.valid)
+            with m.If(picks.valid):
+                m.d.sync += [
+                    pair.a.eq(place_of(pick.lowest)),
+                    pair.b.eq(place_of(pick.highest)),
+                    pair.two.eq(pick.two),
+                    pair.positive_a.eq((pick.state & pick.lowest).any()),
+                    pair.positive_b.eq((pick.state & pick.highest).any()),
+                    pair.tag.eq(pick.tag),
+                ]
+        return m
+
+    def _pick(self, m: Module):
+        """The lowest and the highest bit of the entry, turn by turn."""
+        entry, width = Signal.like(self.entries.payload), self._width
+        left = Signal(range(width + 1))  # bits of the mask, counted: to tell the last turn at once
+        alone = Const(1) if self._columns == 1 else entry.single
+        picks = stream.Signature(
+            data.StructLayout(
+                {"lowest": width, "highest": width, "two": 1, "state": width, "tag": self._tag}
+            )
+        ).create()
+        two, last, advance = Signal(), Signal(), Signal()
+        lowest, highest = lowest_bit(m, entry.mask), Const(0, width)
         if self._columns == 2:
-            m.d.comb += [
-                highest.eq(lowest_bit(m, entry.mask[::-1])[::-1]),
-                two.eq((lowest != highest) & ~self.single),
-            ]
+            highest = lowest_bit(m, entry.mask[::-1])[::-1]
         m.d.comb += [
-            rest.eq(entry.mask & ~lowest & ~Mux(two, highest, 0)),
-            advance.eq(~self.pairs.valid | self.pairs.ready),
-            self.entries.ready.eq(~entry.mask.any() | (advance & (rest == 0))),
-            self.more.eq(entry.mask.any()),
+            two.eq(~alone & (left >= 2)),
+            last.eq(left <= Mux(alone, 1, 2)),
+            advance.eq(~picks.valid | picks.ready),
+            self.entries.ready.eq((left == 0) | (advance & last)),
+            self.more.eq(picks.valid | (left != 0)),
         ]
         with m.If(advance):
-            m.d.sync += [self.pairs.valid.eq(entry.mask.any()), entry.mask.eq(rest)]
-            with m.If(entry.mask.any()):
+            m.d.sync += picks.valid.eq(left != 0)
+            with m.If(left != 0):
                 m.d.sync += [
-                    pair.a.eq(place_of(lowest)),
-                    pair.b.eq(place_of(highest)),
-                    pair.two.eq(two),
-                    pair.positive_a.eq((entry.state & lowest).any()),
-                    pair.positive_b.eq((entry.state & highest).any()),
-                    pair.tag.eq(entry.tag),
+                    left.eq(Mux(last, 0, left - Mux(two, 2, 1))),
+                    entry.mask.eq(entry.mask & ~lowest & ~Mux(two, highest, 0)),
+                    picks.payload.lowest.eq(lowest),
+                    picks.payload.highest.eq(highest),
+                    picks.payload.two.eq(two),
+                    picks.payload.state.eq(entry.state),
+                    picks.payload.tag.eq(entry.tag),
                 ]
         with m.If(self.entries.valid & self.entries.ready):
-            m.d.sync += entry.eq(self.entries.payload)
-        return m
+            m.d.sync += [entry.eq(self.entries.payload), left.eq(sum(self.entries.payload.mask))]
+        return picks
 
 
 def lowest_bit(m: Module, value) -> Signal:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from relaxon import protocol
+from relaxon.hw.checksum import Checksum
 from relaxon.layout import Layout
 
 
@@ -20,7 +20,7 @@ class CobsDecoder(wiring.Component):
     Members
     -------
     bytes : In(stream of 8)
-        Always ready.
+        One every other cycle at most.
     output : Out(valid, data)
         A decoded byte.
     end : Out(1), broken : Out(1)
@@ -47,13 +47,13 @@ class CobsDecoder(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         came, byte = Signal(), Signal(8)  # registered: the byte may come from far away
-        m.d.sync += [came.eq(self.bytes.valid), byte.eq(self.bytes.payload)]
+        m.d.sync += [came.eq(self.bytes.valid & ~came), byte.eq(self.bytes.payload)]
 
         left = Signal(8)  # data bytes until the next code
         owes_zero = Signal()  # the block before ends in a zero, unless the frame ends first
         started = Signal()
         m.d.comb += [
-            self.bytes.ready.eq(1),
+            self.bytes.ready.eq(~came),
             self.output.data.eq(Mux(left == 0, 0, byte)),
             self.broken.eq(left != 0),
             self.empty.eq(~started),
@@ -77,7 +77,7 @@ class Receiver(wiring.Component):
     Members
     -------
     bytes : In(stream of 8)
-        From the host; always ready. What finds no room is dropped.
+        From the host, one every other cycle at most. What finds no room is dropped.
     valid : Out(1), length : Out
         A frame waits; its payload's length without the CRC.
     payload : Out(stream of 8)
@@ -91,7 +91,7 @@ class Receiver(wiring.Component):
 
     Timing
     ------
-    Takes a byte per cycle and gives one every other cycle; a frame waits at most five cycles
+    Takes a byte every other cycle and gives one as often; a frame waits at most five cycles
     after its delimiter.
     """
 
@@ -167,7 +167,7 @@ class Receiver(wiring.Component):
 
     def _check(self, m: Module, decoder, lengths, received, crowded, kept_to) -> None:
         """At the delimiter: keep the frame, or count why not."""
-        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
+        m.submodules.crc = crc = Checksum()
         length = (received - protocol.CRC_BYTES)[: len(self.length)]
         m.d.comb += [
             crc.data.eq(decoder.output.data),
@@ -179,7 +179,7 @@ class Receiver(wiring.Component):
             with m.If(crowded):
                 m.d.comb += self.overflow.eq(1)
             with m.Elif(
-                decoder.broken | (received < protocol.FRAME_OVERHEAD) | ~crc.match_detected
+                decoder.broken | (received < protocol.FRAME_OVERHEAD) | ~crc.match
             ):
                 m.d.comb += self.bad.eq(1)
             with m.Elif(~lengths.w_rdy):

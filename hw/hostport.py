@@ -1,16 +1,50 @@
-"""How the command port reads and writes words of a memory while no sample is running."""
+"""How the command port reads and writes the machine's words while no sample is running."""
 
 from __future__ import annotations
 
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from relaxon import protocol
+from relaxon.layout import Layout
+from relaxon.protocol import Space
 
 READ_CYCLES = 12
-"""Cycles from setting `address` to a valid `read_data`, for every host port."""
+"""Cycles from setting a `WordPort`'s `address` to a valid `read_data`, for every one of them."""
 
 
 class HostPort(wiring.Signature):
-    """Word access to one address space.
+    """One address space, byte by byte: a word's bytes are accessed in order, from its first.
+
+    Members
+    -------
+    active : Out(1)
+        An access is asked for, until `done`. The machine is at rest.
+    address, byte : Out
+        Which word, and which byte of it.
+    write : Out(1), write_data : Out(8)
+        Store this byte; otherwise read it.
+    read_data : In(8), done : In(1)
+        The access ends with this cycle, in which the byte read is here.
+    """
+
+    def __init__(self, words: int, word_bytes: int):
+        super().__init__(
+            {
+                "active": Out(1),
+                "address": Out(bits_for(max(1, words - 1))),
+                "byte": Out(bits_for(max(1, word_bytes - 1))),
+                "write": Out(1),
+                "write_data": Out(8),
+                "read_data": In(8),
+                "done": In(1),
+            }
+        )
+
+
+class WordPort(wiring.Signature):
+    """One address space, a word at a time.
 
     Members
     -------
@@ -34,3 +68,17 @@ class HostPort(wiring.Signature):
                 "read_data": In(width),
             }
         )
+
+
+def host_port(layout: Layout, space: Space) -> HostPort:
+    """The signature of an address space's port."""
+    return HostPort(layout.words(space), layout.word_bytes(space))
+
+
+def word_port(layout: Layout, space: Space) -> WordPort:
+    """The same space, a word at a time."""
+    return WordPort(bits_for(max(1, layout.words(space) - 1)), 8 * layout.word_bytes(space))
+
+
+COUNTERS_PORT = HostPort(len(protocol.COUNTERS), protocol.COUNTER_BYTES)
+REGISTERS_PORT = HostPort(len(protocol.REGISTERS), protocol.REGISTER_BYTES)

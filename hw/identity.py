@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Const, Module, Signal
+from amaranth import Array, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,82 +12,68 @@ from relaxon.layout import Layout
 
 
 class Identity(wiring.Component):
-    """Takes a HELLO's nonce and gives the bytes of IDENTITY.
+    """Gives the bytes of IDENTITY, a HELLO's nonce first.
 
     Parameters
     ----------
     layout
         The machine's geometry.
-    build, clock_hz
+    build, clock_hz, features
         Told to the host.
 
     Members
     -------
     active : In(1)
-        Holds from the nonce's first byte until the answer is complete; then low for a cycle.
+        Holds from the answer's first byte until it is complete; then low for a cycle.
     bytes : In(stream of 8)
         The body of HELLO.
     expected : In(8)
         The sequence number that is due.
-    known : Out(1)
-        The nonce is there: the answer may begin.
     body : Out(stream of data, last)
         Its bytes.
     """
 
-    def __init__(self, layout: Layout, *, build: int, clock_hz: int):
-        self._layout, self._build, self._clock_hz = layout, build, clock_hz
+    def __init__(self, layout: Layout, **told: int):
+        self._layout, self._told = layout, told
         super().__init__(
             {
                 "active": In(1),
                 "bytes": In(stream.Signature(8)),
                 "expected": In(8),
-                "known": Out(1),
                 "body": Out(stream.Signature(REPLY_BYTE)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        nonce = Signal(8 * protocol.HELLO.size)
         at = Signal(range(protocol.IDENTITY.size + 1))
-        identity = self._identity(nonce)
+        known, body = self._known(), self.body
+        echoes = at < protocol.HELLO.size  # the nonce goes straight through
         m.d.comb += [
-            self.body.payload.data.eq(
-                Array(identity.word_select(i, 8) for i in range(protocol.IDENTITY.size))[at]
-            ),
-            self.body.payload.last.eq(at == protocol.IDENTITY.size - 1),
+            self.bytes.ready.eq(echoes & body.ready),
+            body.valid.eq(Mux(echoes, self.bytes.valid, at != protocol.IDENTITY.size) & self.active),
+            body.payload.data.eq(Mux(echoes, self.bytes.payload, Array(known)[at])),
+            body.payload.last.eq(at == protocol.IDENTITY.size - 1),
         ]
-        with m.FSM():
-            with m.State("NONCE"):
-                m.d.comb += self.bytes.ready.eq(1)
-                with m.If(self.bytes.valid):
-                    m.d.sync += [nonce.eq(Cat(nonce[8:], self.bytes.payload)), at.eq(at + 1)]
-                    with m.If(at == protocol.HELLO.size - 1):
-                        m.d.sync += at.eq(0)
-                        m.next = "TELL"
-            with m.State("TELL"):
-                m.d.comb += [self.known.eq(1), self.body.valid.eq(at != protocol.IDENTITY.size)]
-                with m.If(self.body.valid & self.body.ready):
-                    m.d.sync += at.eq(at + 1)
-                with m.If(~self.active):
-                    m.d.sync += at.eq(0)
-                    m.next = "NONCE"
+        with m.If(body.valid & body.ready):
+            m.d.sync += at.eq(at + 1)
+        with m.If(~self.active):
+            m.d.sync += at.eq(0)
         return m
 
-    def _identity(self, nonce: Signal):
-        """The bytes of IDENTITY side by side."""
+    def _known(self) -> list:
+        """The bytes of IDENTITY; those of the nonce are 0."""
         known = {
-            "nonce": nonce,
+            "nonce": 0,
             "version": protocol.VERSION,
             "expected": self.expected,
-            "build": self._build,
+            **self._told,
             "rx_bytes": self._layout.rx_bytes,
             "slot_bytes": self._layout.slot_bytes,
-            "clock_hz": self._clock_hz,
             **self._layout.config.identity(),
         }
-        return Cat(
-            Const(known[name], 8 * size) if isinstance(known[name], int) else known[name]
+        return [
+            known[name] if isinstance(known[name], Value) else Const(known[name] >> 8 * byte & 0xFF, 8)
             for name, (_, size) in protocol.IDENTITY.offsets().items()
-        )
+            for byte in range(size)
+        ]

@@ -58,6 +58,8 @@ class Inputs(wiring.Component):
         The next sample's inputs become this sample's; those that differ, or all, become events.
     current : Out
         This sample's words as they are taken, for whoever keeps a copy.
+    look : In, looked : Out
+        A word of this sample's, a cycle after asking; not while it is being taken.
     pairs : Out(stream)
         The events.
     more : Out(1)
@@ -65,7 +67,7 @@ class Inputs(wiring.Component):
 
     Timing
     ------
-    A word per cycle; the first event five cycles after `take`, at the earliest.
+    A word per cycle; the first event six cycles after `take`, at the earliest.
     """
 
     def __init__(self, layout: Layout):
@@ -77,6 +79,8 @@ class Inputs(wiring.Component):
                 "take": In(1),
                 "all": In(1),
                 "current": Out(word_write_layout(layout)),
+                "look": In(word_bits(layout)),
+                "looked": Out(layout.input_word),
                 "pairs": Out(stream.Signature(pair_layout(layout.input_word, input_tag(layout)))),
                 "more": Out(1),
             }
@@ -101,7 +105,12 @@ class Inputs(wiring.Component):
         # Walk over the words: read both, compare, keep the new one.
         walking, at = Signal(), Signal(word_bits(layout))
         read, everything = Signal(), Signal()
-        m.d.comb += [new.addr.eq(at), old.addr.eq(at), copy.addr.eq(self.current.address)]
+        m.d.comb += [
+            new.addr.eq(at),
+            old.addr.eq(Mux(walking, at, self.look)),
+            self.looked.eq(old.data),
+            copy.addr.eq(self.current.address),
+        ]
         m.d.sync += [read.eq(walking), self.current.address.eq(at)]
         with m.If(self.take):
             m.d.sync += [walking.eq(1), at.eq(0), everything.eq(self.all), self.free.eq(0)]

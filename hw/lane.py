@@ -6,10 +6,10 @@ from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
 from relaxon import protocol
 from relaxon.hw.operation import (
-    SHIFT_BITS,
     Mode,
     element_shape,
     evaluation_layout,
@@ -19,30 +19,31 @@ from relaxon.layout import Layout
 
 
 def addend_layout(layout: Layout) -> data.StructLayout:
-    """How the words of an access become what is added: (±a ± b) << shift, b only if `two`,
-    doubled if `twice`."""
-    return data.StructLayout(
-        {
-            "valid": 1,
-            "two": 1,
-            "positive_a": 1,
-            "positive_b": 1,
-            "shift": unsigned(SHIFT_BITS),
-            "twice": 1,
-        }
-    )
+    """What is added, before its factor: if `learned`, how many couplings did so; else a, with b if
+    `two`, whose sign may `differ`."""
+    return data.StructLayout({"valid": 1, "learned": 1, "two": 1, "differ": 1})
+
+
+FACTOR_BITS = 3 + max(r.high for r in protocol.REGISTERS[:2])
+"""Width of ±2^(shift + 1), where the shift is a register's."""
+
+
+def factor_of(positive, shift, twice) -> Value:
+    """±2^shift, doubled if `twice`: what turns a coupling into what is added to a field."""
+    size = Mux(twice, 2, 1) << shift
+    return Mux(positive, size, -size)[:FACTOR_BITS].as_signed()
 
 
 def target_layout(layout: Layout) -> data.StructLayout:
-    """Where it is added: to A (`drive`) or R of `group`; `first` starts A from 0 and clears R."""
+    """Where it is added: to A (`drive`) or R of `group`; or `clear`: both become 0."""
     return data.StructLayout(
-        {"valid": 1, "drive": 1, "first": 1, "group": unsigned(group_bits(layout))}
+        {"valid": 1, "drive": 1, "clear": 1, "group": unsigned(group_bits(layout))}
     )
 
 
-def change_bits(layout: Layout) -> int:
-    """Width of a field's correction: as many LSB as couplings learn at once, shifted."""
-    return layout.banks.bit_length() + protocol.REGISTERS[0].high + 1
+def count_bits(layout: Layout) -> int:
+    """Width of a number of couplings of one neuron that learn at once."""
+    return bits_for(layout.banks) if layout.columns == 2 else 1
 
 
 class Lane(wiring.Component):
@@ -50,9 +51,13 @@ class Lane(wiring.Component):
 
     ::
 
-        a, b ─▶ ±, shift ─▶ addend ─▶ A, R ─┬▶ h ─▶ reported, sign, envelope
-        change ─────────────▶┘              │
-        state, neighbours ─────▶ J_D, λ ────┘
+        a, b ─▶ ± ─┬▶ × factor ─▶ addend ─▶ A, R ─┬▶ h ─▶ reported, sign, envelope
+        count ─────┘                              │
+        state, neighbours ─▶ own ─────────────────┘
+
+    The factor is ±2^shift: FPGAs have multipliers to spare, and a shifter is made of LUTs. Whether a
+    neuron is stable needs no comparison: s·h ≤ κ where s would turn if J_D were κ less (and 1 less
+    again for s = +1), so evaluations for stability come with another `plus` and `minus`.
 
     Parameters
     ----------
@@ -62,19 +67,22 @@ class Lane(wiring.Component):
     Members
     -------
     addend : In, a, b : In(element)
-        At stage 0: couplings, and how they make the addend.
-    change : In(valid, hit, up), amount : In
-        At stage 0, instead: learning changes fields by ±amount, where it hits.
+        At stage 0: couplings, and what becomes of them.
+    hit, up : In(1), count : In
+        At stage 0: the couplings of which neurons learned, how many of them each (skewed store: of
+        one neuron only), and in which direction (column store: one of each neuron).
+    factor : In(signed)
+        At stage 1: ±2^shift.
     drive_read, recur_read : In(group)
-        At stage 0: whose A and R are used at stage 1.
+        At stage 1: whose A and R are used at stage 2.
     target : In, again : In(1)
-        At stage 1: where the addend goes; it went to the same place a cycle ago.
-    evaluation1 … evaluation3 : In
-        The evaluation at stages 1 … 3.
+        At stage 2: where the addend goes; it went to the same place a cycle ago.
+    evaluation1 … evaluation4 : In
+        The evaluation at stages 1 … 4.
+    plus, minus, chain_coupling : In(signed)
+        At stage 1: the field's own part for the two states; λ.
     state, previous, next, has_previous, has_next : In(1)
         At stage 1: the state of the neuron and of its neighbours in the chain, if they exist.
-    self_plus, self_minus, chain_coupling, margin : In(signed)
-        J_D, −J_D, λ and κ.
     reported, sign : Out(1), envelope : Out(field_bits)
         At stage 4: the neuron flips, or is unstable; its new, or unchanged, sign; h or, if
         negative, ~h.
@@ -87,29 +95,30 @@ class Lane(wiring.Component):
 
     def __init__(self, layout: Layout):
         self.layout = layout
-        field = signed(layout.config.field_bits)
+        field, own = (signed(layout.config.field_bits + extra) for extra in (0, 1))
         evaluation, group = evaluation_layout(layout), group_bits(layout)
         super().__init__(
             {
                 "addend": In(addend_layout(layout)),
                 "a": In(element_shape(layout)),
                 "b": In(element_shape(layout)),
-                "change": In(data.StructLayout({"valid": 1, "hit": 1, "up": 1})),
-                "amount": In(signed(change_bits(layout))),
+                "hit": In(1),
+                "up": In(1),
+                "count": In(count_bits(layout)),
+                "factor": In(signed(FACTOR_BITS)),
                 "drive_read": In(group),
                 "recur_read": In(group),
                 "target": In(target_layout(layout)),
                 "again": In(1),
-                **{f"evaluation{stage}": In(evaluation) for stage in range(1, 4)},
+                **{f"evaluation{stage}": In(evaluation) for stage in range(1, 5)},
+                "plus": In(own),
+                "minus": In(own),
+                "chain_coupling": In(field),
                 "state": In(1),
                 "previous": In(1),
                 "next": In(1),
                 "has_previous": In(1),
                 "has_next": In(1),
-                "self_plus": In(field),
-                "self_minus": In(field),
-                "chain_coupling": In(field),
-                "margin": In(field),
                 "reported": Out(1),
                 "sign": Out(1),
                 "envelope": Out(layout.config.field_bits),
@@ -118,30 +127,25 @@ class Lane(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        addend, negative = Signal(signed(self.layout.config.field_bits)), Signal()
-        self._add(m, addend, negative)
-        drive, recur = self._accumulate(m, addend, negative)
-        field, old = self._field(m, drive, recur, addend)
-        self._compare(m, field, old)
+        addend = self._addend(m)
+        drive, recur = self._accumulate(m, addend)
+        self._field(m, drive, recur, addend)
         return m
 
-    def _add(self, m: Module, addend: Signal, negative: Signal) -> None:
-        """The addend and its sign; ±a ± b is ±(a ± b)."""
-        how, total = self.addend, self.a
+    def _addend(self, m: Module) -> Signal:
+        """What is added at stage 2; ±a ± b is ±(a ± b)."""
+        how, total, learned = self.addend, self.a, Mux(self.up, 1, -1)
         if self.layout.columns == 2:
-            differ = how.positive_a ^ how.positive_b
-            total = _plus(self.a, Mux(how.two, self.b, 0), differ & how.two)
+            total, learned = _plus(self.a, Mux(how.two, self.b, 0), how.differ), self.count
+        operand = Signal(Mux(how.learned, learned, total).shape())
+        addend = Signal(signed(self.layout.config.field_bits))
         with m.If(how.valid):
-            total = Mux(how.twice, total << 1, total)
-            m.d.sync += [addend.eq(total << how.shift), negative.eq(~how.positive_a)]
-        with m.Elif(self.change.valid):
-            m.d.sync += addend.eq(Mux(self.change.hit, self.amount, 0))
-            m.d.sync += negative.eq(~self.change.up)
+            m.d.sync += operand.eq(Mux(how.learned, Mux(self.hit, learned, 0), total))
+        m.d.sync += addend.eq(operand * self.factor)
+        return addend
 
-    def _accumulate(
-        self, m: Module, addend: Signal, negative: Signal
-    ) -> tuple[Signal, Signal]:
-        """A and R: read at stage 0, added to and written at stage 1."""
+    def _accumulate(self, m: Module, addend: Signal) -> tuple[Signal, Signal]:
+        """A and R: read at stage 1, added to and written at stage 2; `clear` makes both 0."""
         depth, target = max(2, self.layout.groups), self.target
         total, latest = Signal.like(addend), Signal.like(addend)
         ports = {}
@@ -151,45 +155,49 @@ class Lane(wiring.Component):
             m.d.comb += [
                 read.addr.eq(getattr(self, f"{name}_read")),
                 write.addr.eq(target.group),
+                write.data.eq(total),
             ]
-            ports[name] = read, write
+            ports[name] = read.data, write.en
         (drive, drive_write), (recur, recur_write) = ports["drive"], ports["recur"]
         # What was written a cycle ago was not there to be read.
-        found = Mux(self.again, latest, Mux(target.drive, drive.data, recur.data))
+        found = Mux(self.again, latest, Mux(target.drive, drive, recur))
         m.d.comb += [
-            total.eq(_plus(Mux(target.first, 0, found), addend, negative)),
-            drive_write.data.eq(total),
-            drive_write.en.eq(target.valid & target.drive),
-            recur_write.data.eq(Mux(target.drive, 0, total)),
-            recur_write.en.eq(target.valid & (~target.drive | target.first)),
+            total.eq(Mux(target.clear, 0, found) + addend),  # which is 0 then, too
+            drive_write.eq(target.valid & (target.drive | target.clear)),
+            recur_write.eq(target.valid & (~target.drive | target.clear)),
         ]
         with m.If(target.valid):
             m.d.sync += latest.eq(total)
-        return drive.data, recur.data
+        return drive, recur
 
-    def _field(
-        self, m: Module, drive: Signal, recur: Signal, addend: Signal
-    ) -> tuple[Signal, Signal]:
-        """h = A (free), else R + A + J_D s + λ (s_previous + s_next) [+ F << f]; at stage 3, with
-        the state beside it."""
-        config = self.layout.config
-        partial, term, kick = (Signal.like(addend, name=n) for n in ("partial", "term", "kick"))
-        field = Signal.like(addend, name="h")
-        own = Mux(self.state, self.self_plus, self.self_minus)
-        if config.modules > 1:
-            own = self._with_chain(m, own)
-        free = self.evaluation1.mode == Mode.FREE
-        state, old = Signal(), Signal()
-        with m.If(self.evaluation1.valid):
+    def _field(self, m: Module, drive: Signal, recur: Signal, addend: Signal) -> None:
+        """h = A (free), else R + A + J_D s + λ (s_previous + s_next) [+ F << f]; what it means."""
+        chosen = Mux(self.state, self.plus, self.minus)
+        if self.layout.config.modules > 1:
+            chosen = self._with_chain(m, chosen)
+        # A bit more than a field has, for the margin.
+        own, partial, side, field = (
+            Signal(signed(len(addend) + 1), name=n) for n in ("own", "partial", "side", "h")
+        )
+        states = [Signal(name=f"state{stage}") for stage in (2, 3, 4)]
+        first, second, third = self.evaluation1, self.evaluation2, self.evaluation3
+        with m.If(first.valid):
+            m.d.sync += [own.eq(chosen), states[0].eq(self.state)]
+        with m.If(second.valid):
             m.d.sync += [
-                partial.eq(drive + Mux(free, 0, recur)),
-                term.eq(Mux(free, 0, own)),
-                kick.eq(Mux(self.evaluation1.clamped, addend, 0)),
-                state.eq(self.state),
+                partial.eq(drive + Mux(second.mode == Mode.FREE, 0, recur)),
+                side.eq(own + Mux(second.clamped, addend, 0)),
+                states[1].eq(states[0]),
             ]
-        with m.If(self.evaluation2.valid):
-            m.d.sync += [field.eq(partial + term + kick), old.eq(state)]
-        return field, old
+        with m.If(third.valid):
+            m.d.sync += [field.eq(partial + side), states[2].eq(states[1])]
+        negative, old = field[-1], states[2]
+        stability = self.evaluation4.mode == Mode.STABILITY
+        m.d.comb += [
+            self.reported.eq(negative == old),
+            self.sign.eq(Mux(stability, old, ~negative)),
+            self.envelope.eq(field[:-1] ^ negative.replicate(len(addend))),
+        ]
 
     def _with_chain(self, m: Module, own) -> Value:
         """`own` + λ (s_previous + s_next), a missing neighbour counting 0: 0, ±λ or ±2λ."""
@@ -204,17 +212,6 @@ class Lane(wiring.Component):
             )
         )
         return _plus(own, size, ~positive)
-
-    def _compare(self, m: Module, field: Signal, old: Signal) -> None:
-        """What the field at stage 3 means: a new sign, or stability at the old one; its envelope."""
-        negative = field[-1]
-        stable = _plus(self.margin, field, old)[-1]  # κ − s·h is negative
-        with m.If(self.evaluation3.valid):
-            m.d.sync += self.envelope.eq(field ^ negative.replicate(len(field)))
-            with m.If(self.evaluation3.mode == Mode.STABILITY):
-                m.d.sync += [self.reported.eq(~stable), self.sign.eq(old)]
-            with m.Else():
-                m.d.sync += [self.reported.eq(negative == old), self.sign.eq(~negative)]
 
 
 def _plus(value, other, negative) -> Value:

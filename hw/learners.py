@@ -6,6 +6,7 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from relaxon.hw.arithmetic import times
 from relaxon.hw.events import pair_layout
 from relaxon.hw.inputs import input_words, word_bits
 from relaxon.hw.operation import (
@@ -179,8 +180,8 @@ class ColumnLearner(wiring.Component):
         own = Signal.like(entry)
         last = index == Mux(drive, config.inputs - 1, config.neurons - 1)
         finishes = odd & last & (~drive | ~self.recurrent)
-        start_input = layout.input_base + entry.group * config.inputs
-        start_recurrent = layout.recurrent_base + entry.group * config.neurons
+        start_input = layout.input_base + times(entry.group, config.inputs)
+        start_recurrent = layout.recurrent_base + times(entry.group, config.neurons)
         m.d.comb += [
             self.neurons.ready.eq(~active | finishes),
             self.input_read.eq(word),

@@ -1,20 +1,20 @@
-"""Everything that computes: the array, the decision and the sequencer that drives them."""
+"""Everything that computes: the array, the readout and the sequencer that drives them."""
 
 from __future__ import annotations
 
 from amaranth import Module, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for
 
-from relaxon.hw.array import NeuronArray
+from relaxon.hw.array import STRIP_CONTROL, NeuronArray
 from relaxon.hw.counters import amounts_layout
-from relaxon.hw.decision import Decision
-from relaxon.hw.hostport import HostPort
+from relaxon.hw.hostport import host_port
 from relaxon.hw.inputs import byte_write_layout
-from relaxon.hw.operation import address_bits, group_bits
+from relaxon.hw.parallelreadout import ParallelReadout
 from relaxon.hw.registers import REGISTERS
 from relaxon.hw.sequencer import Sequencer, outcome_layout, sample_layout
+from relaxon.hw.serialreadout import SerialReadout
+from relaxon.hw.wordbuffer import WordBuffer
 from relaxon.layout import Layout
 from relaxon.protocol import PHASES, Space
 
@@ -25,8 +25,8 @@ class Machine(wiring.Component):
     ::
 
         input bytes ──▶ array ◀──accesses, evaluations── sequencer ◀── samples
-                          │ scores                          ▲
-                          └──────────▶ decision ────────────┘
+                          │ states, events                  ▲
+                          └──────────▶ readout ─────────────┘
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ class Machine(wiring.Component):
         A sample is under way, or the readout still learns; the host ports must wait.
     done : Out(1), outcome : Out
         `done` for one cycle per sample, and its outcome then.
-    scores : Out(C × signed)
-        r, from `done` until the next sample is taken.
+    ask : In(1), score_of : In, score : Out(signed), known : Out(1)
+        r of a class, when it is `known`; asked for after `done` and before the next sample.
     invalidate : In(1)
         The host wrote couplings, a register or a state: the fields must be made anew.
     registers : In
@@ -64,15 +64,16 @@ class Machine(wiring.Component):
                 "busy": Out(1),
                 "done": Out(1),
                 "outcome": Out(outcome_layout(layout)),
-                "scores": Out(data.ArrayLayout(signed(config.score_bits), config.classes)),
+                "ask": In(1),
+                "score_of": In(range(config.classes)),
+                "score": Out(signed(config.score_bits)),
+                "known": Out(1),
                 "invalidate": In(1),
                 "registers": In(REGISTERS),
-                "amounts": Out(amounts_layout(config.field_bits)),
-                "weights": In(HostPort(address_bits(layout), 8 * layout.word_bytes(Space.WEIGHTS))),
-                "readout": In(
-                    HostPort(bits_for(layout.slots - 1), 8 * layout.word_bytes(Space.READOUT))
-                ),
-                "states": In(HostPort(group_bits(layout), 8 * layout.word_bytes(Space.STATE))),
+                "amounts": Out(amounts_layout(layout)),
+                "weights": In(host_port(layout, Space.WEIGHTS)),
+                "readout": In(host_port(layout, Space.READOUT)),
+                "states": In(host_port(layout, Space.STATE)),
             }
         )
 
@@ -80,19 +81,15 @@ class Machine(wiring.Component):
         m = Module()
         layout, registers = self.layout, self.registers
         m.submodules.array = array = NeuronArray(layout)
-        m.submodules.decision = decision = Decision(layout, array.score_latency)
         m.submodules.sequencer = sequencer = Sequencer(layout)
+        kind = SerialReadout if layout.serial else ParallelReadout
+        m.submodules.readout = readout = kind(layout)
         wiring.connect(m, wiring.flipped(self.sample), sequencer.sample)
         wiring.connect(m, array.inputs, sequencer.inputs)
-        for name in ("weights", "states", "readout"):
-            wiring.connect(m, getattr(array, name), wiring.flipped(getattr(self, name)))
-        to_array = (
-            "access", "evaluation", "apply", "learn", "rest", "clear", "input_take", "input_all",
-        )  # fmt: skip
+        to_array = (*STRIP_CONTROL, "input_take", "input_all")
         m.d.comb += [
             *(getattr(array, name).eq(getattr(sequencer, name)) for name in to_array),
             array.input_write.eq(self.input_write),
-            array.forget_scores.eq(sequencer.input_take & sequencer.input_all),
             array.registers.eq(registers),
             self.input_free.eq(array.input_free),
             sequencer.reported.eq(array.reported),
@@ -104,45 +101,46 @@ class Machine(wiring.Component):
             self.busy.eq(sequencer.busy),
             self.done.eq(sequencer.done),
             self.outcome.eq(sequencer.outcome),
-            # the decision
-            array.score_of.eq(decision.score_of),
-            decision.score.eq(array.score),
-            decision.label.eq(sequencer.label),
-            decision.gate.eq(registers.gate),
-            decision.margin_true.eq(registers.readout_margin_true),
-            decision.margin_false.eq(registers.readout_margin_false),
-            sequencer.deciding.eq(decision.busy),
-            sequencer.passes.eq(decision.passes),
-            sequencer.prediction.eq(decision.prediction),
-            self.scores.eq(decision.scores),
-        ]
-        self._conclude(m, array, decision, sequencer)
-        self._count(m, array, sequencer)
+            # the readout
+            *(getattr(readout, n).eq(getattr(sequencer, n)) for n in
+              ("decide", "conclude", "training", "label")),
+            readout.registers.eq(registers),
+            readout.state_words.eq(array.state_words),
+            array.state_read.eq(readout.state_read),
+            sequencer.reading.eq(readout.busy),
+            sequencer.passes.eq(readout.passes),
+            sequencer.prediction.eq(readout.prediction),
+            readout.ask.eq(self.ask),
+            readout.score_of.eq(self.score_of),
+            self.score.eq(readout.score),
+            self.known.eq(readout.known),
+        ]  # fmt: skip
+        self._host(m, array, readout)
+        self._count(m, array, sequencer, readout)
         return m
 
-    def _conclude(self, m: Module, array, decision, sequencer) -> None:
-        """At the final state: compare the scores, then let the readout learn."""
-        m.d.comb += [array.up.eq(decision.up), array.down.eq(decision.down)]
-        with m.FSM() as fsm:
-            with m.State("REST"):
-                m.d.comb += decision.start.eq(sequencer.decide)
-                with m.If(sequencer.conclude):
-                    m.next = "ASK"
-            with m.State("ASK"):
-                m.d.comb += decision.start.eq(1)
-                m.next = "DECIDE"
-            with m.State("DECIDE"):
-                with m.If(~decision.busy):
-                    m.next = "REST"
-                    with m.If((decision.up | decision.down).any() & self.registers.learn_readout):
-                        m.d.comb += array.learn_scores.eq(1)
-                        m.next = "LEARN"
-            with m.State("LEARN"):
-                with m.If(~array.learning_scores):
-                    m.next = "REST"
-        m.d.comb += sequencer.concluding.eq(~fsm.ongoing("REST"))
+    def _host(self, m: Module, array, readout) -> None:
+        """The host's bytes; words where the readout does not keep its elements with the weights."""
+        words = {Space.STATE: array.states}
+        if self.layout.serial:
+            m.d.comb += [array.side.eq(readout.side), readout.words.eq(array.words)]
+            wiring.connect(m, wiring.flipped(self.weights), readout.weights)
+            wiring.connect(m, wiring.flipped(self.readout), readout.readout)
+        else:
+            m.d.comb += [
+                readout.moved.eq(array.moved),
+                readout.rest.eq(array.rest),
+                readout.forget.eq(array.input_take & array.input_all),
+            ]
+            words |= {Space.WEIGHTS: array.weights, Space.READOUT: readout.readout}
+        m.submodules.words = buffer = WordBuffer(self.layout, tuple(words))
+        hosts = {Space.STATE: self.states, Space.WEIGHTS: self.weights, Space.READOUT: self.readout}
+        for space, port in words.items():
+            name = space.name.lower()
+            wiring.connect(m, wiring.flipped(hosts[space]), getattr(buffer, f"{name}_host"))
+            wiring.connect(m, getattr(buffer, f"{name}_word"), port)
 
-    def _count(self, m: Module, array, sequencer) -> None:
+    def _count(self, m: Module, array, sequencer, readout) -> None:
         amounts = self.amounts
         m.d.comb += [
             amounts.samples.eq(sequencer.done),
@@ -151,7 +149,7 @@ class Machine(wiring.Component):
             amounts.input_changes.eq(sequencer.input_changes),
             amounts.updates.eq(array.unstable),
             amounts.saturations.eq(array.cut),
-            amounts.readout_saturations.eq(array.scores_cut),
+            amounts.readout_saturations.eq(readout.cut),
             amounts.weight_accesses.eq(array.used),
             amounts.cycles.eq(sequencer.phase.any()),
         ]

@@ -13,7 +13,7 @@ SHIFT_BITS = protocol.REGISTERS[0].bits
 """Width of `input_shift`, and of `feedback_shift`."""
 
 
-class Use(enum.Enum, shape=2):
+class Use(enum.Enum, shape=3):
     """What a strip does with its store."""
 
     NONE = 0
@@ -23,6 +23,8 @@ class Use(enum.Enum, shape=2):
     """Read the label's column for the EVALUATE of the same cycle."""
     LEARN = 3
     """Change couplings by ±1 (`learn_layout`)."""
+    CLEAR = 4
+    """Both accumulators of one group become 0; no coupling is read."""
 
 
 class Mode(enum.Enum, shape=2):
@@ -61,7 +63,7 @@ def access_layout(layout: Layout) -> data.StructLayout:
 
     `a` and `b` are words; `b` takes part in an ADD if `two`. Their columns count `positive_a` and
     `positive_b`, shifted by `shift`, and doubled if `twice`. ADD goes to the accumulators of `group`:
-    to A if `drive`, else to R; `first` starts A from 0 and clears R.
+    to A if `drive`, else to R.
     """
     return data.StructLayout(
         {
@@ -75,7 +77,19 @@ def access_layout(layout: Layout) -> data.StructLayout:
             "twice": unsigned(1),
             "group": unsigned(group_bits(layout)),
             "drive": unsigned(1),
-            "first": unsigned(1),
+        }
+    )
+
+
+def side_layout(layout: Layout) -> data.StructLayout:
+    """An access to a word of a column store beside the machine's own: bytes `write` of it get those
+    of `data`, repeated; if there are none, it is read."""
+    return data.StructLayout(
+        {
+            "active": 1,
+            "address": bits_for(layout.store_words - 1),
+            "write": layout.strip_bytes,
+            "data": 16,
         }
     )
 
@@ -110,7 +124,7 @@ def evaluation_layout(layout: Layout) -> data.StructLayout:
             "local": unsigned(local_bits(layout)),
             "rest": unsigned(1),
             "clamped": unsigned(1),
-            "bin": unsigned(layout.row_bins),
+            "bin": unsigned(bits_for(max(1, layout.row_bins - 1))),
             "head": unsigned(1),
             "foot": unsigned(1),
             "tail": unsigned(1),
@@ -118,10 +132,17 @@ def evaluation_layout(layout: Layout) -> data.StructLayout:
     )
 
 
+def reported_layout(layout: Layout) -> data.StructLayout:
+    """That an evaluation reported a neuron, and in which bin of rows."""
+    return data.StructLayout({"valid": 1, "bin": evaluation_layout(layout)["bin"].shape})
+
+
 def entry_layout(layout: Layout) -> data.StructLayout:
-    """Neurons of a strip's group that an evaluation reported: their mask, and the new states."""
+    """Neurons of a strip's group that an evaluation reported: their mask, and the new states; whether
+    they are to learn."""
     return data.StructLayout(
         {
+            "learns": unsigned(1),
             "mask": unsigned(layout.strip_lanes),
             "state": unsigned(layout.strip_lanes),
             "group": unsigned(group_bits(layout)),

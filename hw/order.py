@@ -18,6 +18,8 @@ class Order(wiring.Component):
         A frame's number.
     due, repeated : Out(1)
         It is the next one; it was carried out and its answer is kept. Otherwise one is missing.
+    aside : In(1)
+        Frames have no numbers: every one is due, and none steps on.
     expected : Out(8)
         The number that is due.
     step : In(1)
@@ -32,6 +34,7 @@ class Order(wiring.Component):
         super().__init__(
             {
                 "sequence": In(8),
+                "aside": In(1),
                 "due": Out(1),
                 "repeated": Out(1),
                 "expected": Out(8),
@@ -48,14 +51,14 @@ class Order(wiring.Component):
         kept = Signal(range(protocol.SLOTS))  # answers that may be sent again
         m.d.comb += [
             behind.eq(self.expected - self.sequence),
-            self.due.eq(behind == 0),
+            self.due.eq(self.aside | (behind == 0)),
             self.repeated.eq((behind != 0) & (behind <= kept)),
         ]
-        with m.If(self.step):
+        with m.If(self.step & ~self.aside):
             m.d.sync += self.expected.eq(self.expected + 1)
             with m.If(kept != protocol.SLOTS - 1):
                 m.d.sync += kept.eq(kept + 1)
-        with m.If(self.step | self.forgive):
+        with m.If((self.step & ~self.aside) | self.forgive):
             m.d.sync += self.complained.eq(0)
         with m.Elif(self.complain):
             m.d.sync += self.complained.eq(1)

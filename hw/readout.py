@@ -10,7 +10,7 @@ from amaranth.utils import bits_for
 
 from relaxon.cycles import SCORES_ADDED
 from relaxon.hw.events import pair_layout
-from relaxon.hw.hostport import HostPort
+from relaxon.hw.hostport import WordPort
 from relaxon.hw.learners import neuron_tag
 from relaxon.hw.operation import group_bits
 from relaxon.hw.popcount import Popcount
@@ -55,7 +55,7 @@ class Readout(wiring.Component):
         The score of a class, one cycle later.
     cut : Out
         Elements cut at the end of their range.
-    host : In(HostPort)
+    host : In(WordPort)
         A word is C elements, each sign-extended to 16 bits; 0 is read for those of other strips.
 
     Timing
@@ -89,7 +89,7 @@ class Readout(wiring.Component):
                 "score_of": In(range(c)),
                 "score": Out(signed(config.score_bits)),
                 "cut": Out(bits_for(c * width)),
-                "host": In(HostPort(bits_for(layout.slots - 1), 8 * layout.word_bytes(Space.READOUT))),
+                "host": In(WordPort(bits_for(layout.slots - 1), 8 * layout.word_bytes(Space.READOUT))),
             }
         )
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Module, Shape, Signal
+from amaranth import Array, Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for
 
 from relaxon import protocol
 from relaxon.config import Config, default_registers
-from relaxon.hw.hostport import HostPort
+from relaxon.hw.hostport import REGISTERS_PORT
 
 REGISTERS = data.StructLayout(
     {r.name: Shape(r.bits, signed=r.signed) for r in protocol.REGISTERS}
@@ -20,6 +20,8 @@ REGISTERS = data.StructLayout(
 class Registers(wiring.Component):
     """Holds the registers; after reset, the papers' values for this configuration's sizes.
 
+    The host reads them from a copy in memory, which needs no multiplexer.
+
     Members
     -------
     values : Out(REGISTERS)
@@ -28,25 +30,57 @@ class Registers(wiring.Component):
     """
 
     def __init__(self, config: Config):
-        self._defaults = default_registers(config).as_dict()
-        bits = bits_for(len(protocol.REGISTERS) - 1)
-        width = 8 * protocol.REGISTER_BYTES
+        self._defaults, self._config = default_registers(config).as_dict(), config
         super().__init__(
-            {
-                "values": Out(REGISTERS, init=self._defaults),
-                "host": In(HostPort(bits, width)),
-            }
+            {"values": Out(REGISTERS, init=self._defaults), "host": In(REGISTERS_PORT)}
         )
 
     def elaborate(self, platform):
         m = Module()
-        words = []
+        host, size = self.host, protocol.REGISTER_BYTES
+        last = size - 1  # the byte above all registers: copies of the sign
+        assert all(r.bits == 8 * last if r.signed else r.bits <= 8 * last for r in protocol.REGISTERS)
+        words = [
+            self._defaults[r.name].to_bytes(size, "little", signed=r.signed)
+            for r in protocol.REGISTERS
+        ]
+        m.submodules.copy = copy = Memory(
+            shape=8, depth=len(words) * size, init=list(b"".join(words))
+        )
+        read, write = copy.read_port(), copy.write_port()
+        exists = Array(
+            (1 << r.bits) - 1 >> 8 * byte & 0xFF
+            for r in protocol.REGISTERS
+            for byte in range(size)
+        )
+        at, mask = Cat(host.byte, host.address), Signal(8)
+        m.d.comb += [
+            mask.eq(exists[at]),
+            read.addr.eq(Cat(Mux(host.byte == last, last - 1, host.byte)[:2], host.address)),
+            host.read_data.eq(
+                Mux(host.byte == last, read.data[-1].replicate(8), read.data)
+            ),
+            write.addr.eq(at),
+            write.data.eq(host.write_data & mask),
+            write.en.eq(host.active & host.write & mask.any()),
+        ]
+        m.d.sync += host.done.eq(host.active & ~host.done)
         for address, register in enumerate(protocol.REGISTERS):
-            value = self.values[register.name]
-            word = Signal(Shape(8 * protocol.REGISTER_BYTES, signed=register.signed))
-            m.d.comb += word.eq(value)
-            words.append(word.as_unsigned())
-            with m.If(self.host.active & self.host.write & (self.host.address == address)):
-                m.d.sync += value.eq(self.host.write_data[: register.bits])
-        m.d.sync += self.host.read_data.eq(Array(words)[self.host.address])
+            value = Signal(self._shape(register), init=self._defaults[register.name])
+            m.d.comb += self.values[register.name].eq(value)
+            with m.If(host.active & host.write & (host.address == address)):
+                with m.Switch(host.byte):
+                    for byte in range(-(-len(value) // 8)):
+                        with m.Case(byte):
+                            part = Value.cast(value)[8 * byte : 8 * byte + 8]
+                            m.d.sync += part.eq(host.write_data)
         return m
+
+    def _shape(self, register: protocol.Register) -> Shape:
+        """As wide as the machine has use for: the driver keeps fields within `field_bits`."""
+        bits = register.bits
+        if register.name in ("self_coupling", "chain_coupling", "margin"):
+            bits = min(bits, self._config.field_bits)
+        if register.name == "chain_coupling" and self._config.store == "column":
+            bits = 0
+        return Shape(bits, signed=register.signed and bits > 0)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from relaxon import protocol
+from relaxon.hw.checksum import Checksum
 from relaxon.layout import Layout
 
 REPLY_BYTE = data.StructLayout({"data": 8, "last": 1})
@@ -27,12 +26,12 @@ class CobsEncoder(wiring.Component):
         A frame without its CRC.
     write : Out(valid, offset, data)
         One byte of the encoded frame.
-    done : Out(1), length : Out
-        With the last write: bytes written.
+    done : Out(1)
+        With the last write.
 
     Timing
     ------
-    One cycle per payload byte, and 6 for the rest of the frame (one more per 254 bytes without a
+    Two cycles per payload byte, and 6 for the rest of the frame (one more per 254 bytes without a
     zero).
     """
 
@@ -45,13 +44,12 @@ class CobsEncoder(wiring.Component):
                     data.StructLayout({"valid": 1, "offset": range(slot_bytes), "data": 8})
                 ),
                 "done": Out(1),
-                "length": Out(range(slot_bytes + 1)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
+        m.submodules.crc = crc = Checksum()
         code_at = Signal(range(self._bytes))
         at = Signal(range(self._bytes), init=1)
         run = Signal(8, init=1)  # the code so far: 1 + bytes since code_at
@@ -85,13 +83,16 @@ class CobsEncoder(wiring.Component):
             with m.State("PAYLOAD"):
                 m.d.comb += [
                     byte.eq(self.payload.payload.data),
-                    self.payload.ready.eq(~full),
-                    put.eq(self.payload.valid & ~full),
+                    self.payload.ready.eq(~full & ~crc.busy),
+                    put.eq(self.payload.valid & self.payload.ready),
                 ]
                 with m.If(put & self.payload.payload.last):
                     m.next = "CHECKSUM"
             with m.State("CHECKSUM"):
-                m.d.comb += [byte.eq(crc.crc.word_select(checksum_byte, 8)), put.eq(~full)]
+                m.d.comb += [
+                    byte.eq(crc.crc.word_select(checksum_byte, 8)),
+                    put.eq(~full & ~crc.busy),
+                ]
                 with m.If(put):
                     m.d.sync += checksum_byte.eq(checksum_byte + 1)
                     with m.If(checksum_byte == protocol.CRC_BYTES - 1):
@@ -111,7 +112,6 @@ class CobsEncoder(wiring.Component):
                     self.write.offset.eq(at),
                     self.write.data.eq(protocol.DELIMITER),
                     self.done.eq(1),
-                    self.length.eq(at + 1),
                 ]
                 m.d.sync += [code_at.eq(0), at.eq(1), run.eq(1)]
                 m.next = "PAYLOAD"
@@ -130,7 +130,7 @@ class ReplyCache(wiring.Component):
     repeat : In(1)
         Send the reply in `slot` again; ignored while it is `pending`.
     pending : Out(1)
-        The reply in `slot` is queued or being sent.
+        The reply in `slot` is queued or being sent; a cycle late.
     bytes : Out(stream of 8)
     busy : Out(1)
         A reply is being written, is queued or is being sent.
@@ -160,47 +160,50 @@ class ReplyCache(wiring.Component):
         m.submodules.memory = memory = Memory(
             shape=8, depth=protocol.SLOTS * self._bytes, init=[]
         )
-        m.submodules.lengths = lengths = Memory(
-            shape=range(self._bytes + 1), depth=protocol.SLOTS, init=[]
+        # In a block of memory, for where there is no other kind it would be made of flip-flops.
+        m.submodules.queue = queue = Memory(
+            shape=len(self.slot), depth=protocol.SLOTS, init=[], attrs={"ram_style": "block"}
         )
-        m.submodules.queue = queue = SyncFIFOBuffered(width=len(self.slot), depth=protocol.SLOTS)
+        enqueue, dequeue = queue.write_port(), queue.read_port()
+        newest, oldest = (Signal(len(self.slot) + 1, name=n) for n in ("newest", "oldest"))
         write, read = memory.write_port(), memory.read_port()
-        write_length, read_length = lengths.write_port(), lengths.read_port()
 
         pending = Signal(protocol.SLOTS)
         writing, sent = Signal(), Signal()
-        sending = queue.r_data
+        sending = dequeue.data
         with m.If(self.payload.valid):
             m.d.sync += writing.eq(1)
         with m.If(encoder.done):
             m.d.sync += writing.eq(0)
-        queued = encoder.done | (self.repeat & ~self.pending)
+        waits = Signal()
+        m.d.comb += waits.eq(pending.bit_select(self.slot, 1))
+        queued = encoder.done | (self.repeat & ~waits)
         with m.If(sent):
             m.d.sync += pending.bit_select(sending, 1).eq(0)
         with m.If(queued):
             m.d.sync += pending.bit_select(self.slot, 1).eq(1)
+        m.d.sync += self.pending.eq(waits)
         m.d.comb += [
-            self.pending.eq(pending.bit_select(self.slot, 1)),
             self.busy.eq(writing | self.payload.valid | pending.any()),
             write.addr.eq(encoder.write.offset + self.slot * self._bytes),
             write.data.eq(encoder.write.data),
             write.en.eq(encoder.write.valid),
-            write_length.addr.eq(self.slot),
-            write_length.data.eq(encoder.length),
-            write_length.en.eq(encoder.done),
-            queue.w_data.eq(self.slot),
-            queue.w_en.eq(queued),
-            queue.r_en.eq(sent),
-            read_length.addr.eq(sending),
+            enqueue.addr.eq(newest),
+            enqueue.data.eq(self.slot),
+            enqueue.en.eq(queued),
+            dequeue.addr.eq(oldest),
         ]
 
+        m.d.sync += [newest.eq(newest + queued), oldest.eq(oldest + sent)]
         at = Signal(range(self._bytes))
         m.d.comb += [read.addr.eq(at + sending * self._bytes), self.bytes.payload.eq(read.data)]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += at.eq(0)
-                with m.If(queue.r_rdy):
-                    m.next = "FETCH"
+                with m.If(newest != oldest):
+                    m.next = "FIND"
+            with m.State("FIND"):  # its slot
+                m.next = "FETCH"
             with m.State("FETCH"):
                 m.d.sync += self.bytes.valid.eq(1)
                 m.next = "SEND"
@@ -208,7 +211,7 @@ class ReplyCache(wiring.Component):
                 with m.If(self.bytes.ready):
                     m.d.sync += [self.bytes.valid.eq(0), at.eq(at + 1)]
                     m.next = "FETCH"
-                    with m.If(at + 1 == read_length.data):
+                    with m.If(read.data == protocol.DELIMITER):
                         m.d.comb += sent.eq(1)
                         m.next = "IDLE"
         return m

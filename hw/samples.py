@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Module, Signal, signed
+from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -32,8 +32,8 @@ class SampleTarget(wiring.Signature):
         A sample is computed, or still learned by the readout.
     done : In(1), outcome : In
         For one cycle, when its outcome is there.
-    scores : In
-        From then on until the next sample is taken.
+    ask : Out(1), score_of : Out, score, known : In
+        A class's score, when it is known; from then on until the next sample is taken.
     """
 
     def __init__(self, layout: Layout):
@@ -46,7 +46,10 @@ class SampleTarget(wiring.Signature):
                 "busy": In(1),
                 "done": In(1),
                 "outcome": In(outcome_layout(layout)),
-                "scores": In(data.ArrayLayout(signed(config.score_bits), config.classes)),
+                "ask": Out(1),
+                "score_of": Out(range(config.classes)),
+                "score": In(signed(config.score_bits)),
+                "known": In(1),
             }
         )
 
@@ -199,13 +202,18 @@ class SamplePort(wiring.Component):
                         m.next = "SCORE"
             with m.State("SCORE"):  # the next class's score
                 value = Signal(signed(8 * protocol.SCORE_BYTES))
-                m.d.comb += value.eq(Array(self.machine.scores)[scored])
-                m.d.sync += [
-                    register.eq(value.as_unsigned()),
-                    left.eq(protocol.SCORE_BYTES),
-                    scored.eq(scored + 1),
+                m.d.comb += [
+                    self.machine.ask.eq(1),
+                    self.machine.score_of.eq(scored),
+                    value.eq(self.machine.score),
                 ]
-                m.next = "SEND"
+                with m.If(self.machine.known):
+                    m.d.sync += [
+                        register.eq(value.as_unsigned()),
+                        left.eq(protocol.SCORE_BYTES),
+                        scored.eq(scored + 1),
+                    ]
+                    m.next = "SEND"
             with m.State("CLOSE"):
                 with m.If(head.ready):
                     m.next = "REST"

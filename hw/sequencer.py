@@ -12,7 +12,7 @@ from relaxon.cycles import timing
 from relaxon.hw.events import pair_layout
 from relaxon.hw.groups import GroupWalker
 from relaxon.hw.inputs import input_tag
-from relaxon.hw.operation import Mode, Use, access_layout, evaluation_layout
+from relaxon.hw.operation import Mode, Use, access_layout, evaluation_layout, reported_layout
 from relaxon.hw.registers import REGISTERS
 from relaxon.layout import Layout
 
@@ -66,14 +66,13 @@ class Sequencer(wiring.Component):
         What the fields were made from has changed: they are made anew by the next sample.
     busy, done : Out(1), outcome : Out
         `done` for one cycle; `outcome` holds until the next sample is taken.
-    access, evaluation : Out; apply, learn, rest, clear : Out(1); reported, idle : In(1)
+    access, evaluation : Out; apply, learn, coupled, rest, clear : Out(1); reported, idle : In(1)
         To and from the array; see `Strip`.
     input_take, input_all : Out(1), inputs : In(stream), input_more : In(1)
         See `Inputs`.
-    conclude : Out(1), concluding : In(1)
-        Begin the last decision and the readout's learning; they are still going on.
-    decide : Out(1), deciding, passes : In(1), prediction : In
-        See `Decision`.
+    decide, conclude : Out(1), reading, passes : In(1), prediction : In
+        To and from the readout: begin a decision, or the last one and the readout's learning, beside
+        which the array learns (a serial readout: after it); it is busy; see `SerialReadout`.
     training, label : Out
         Of the sample under way.
     unstable : In
@@ -104,18 +103,18 @@ class Sequencer(wiring.Component):
                 "evaluation": Out(evaluation_layout(layout)),
                 "apply": Out(1),
                 "learn": Out(1),
+                "coupled": Out(1),
                 "rest": Out(1),
                 "clear": Out(1),
-                "reported": In(layout.row_bins),
+                "reported": In(reported_layout(layout)),
                 "idle": In(1),
                 "input_take": Out(1),
                 "input_all": Out(1),
                 "inputs": In(stream.Signature(pairs)),
                 "input_more": In(1),
                 "conclude": Out(1),
-                "concluding": In(1),
                 "decide": Out(1),
-                "deciding": In(1),
+                "reading": In(1),
                 "passes": In(1),
                 "prediction": In(range(layout.config.classes)),
                 "training": Out(1),
@@ -132,33 +131,42 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         layout = self.layout
-        m.submodules.groups = self.groups = GroupWalker(layout)
+        m.submodules.groups = self.groups = groups = GroupWalker(layout)
         self.offset = Signal.like(self.access.a)
+        self.feedback = Signal.like(self.access.a)  # of the label's column in the first group
         self.sweeps = Signal(Phase)
         self.remaining = Signal(8)
         self.moved = Signal(layout.row_bins)  # where the sweep under way has changed a neuron
         self.again = Signal()  # this phase has had a sweep
-        self.coupled = Signal()  # the modules are
-        if layout.config.modules > 1:
+        if layout.config.modules > 1 and not layout.serial:
             m.d.sync += self.coupled.eq(self.registers.chain_coupling != 0)
         self.invalid = Signal(init=1)
         m.d.comb += self.input_all.eq(self.invalid)
 
-        m.d.sync += [self.done.eq(0), self.moved.eq(self.moved | self.reported)]
+        m.d.comb += groups.bins.eq(self.moved)
+        m.d.sync += [
+            self.done.eq(0),
+            self.feedback.eq(layout.feedback_base + self.label * layout.groups),
+        ]
+        with m.If(self.reported.valid):
+            m.d.sync += self.moved.bit_select(self.reported.bin, 1).eq(1)
         m.d.sync += self.outcome.unstable.eq(self.outcome.unstable + self.unstable)
         with m.FSM() as fsm:
             self._idle(m)
+            self._clear(m)
             self._input(m)
             self._sweep(m)
             self._next(m)
+            if layout.serial:
+                self._label(m)
             self._decide(m)
             self._learn(m)
         with m.If(self.invalidate):
             m.d.sync += self.invalid.eq(1)
         m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
         states = {
-            "input": ("INPUT", "PAUSE"),
-            "sweep": ("SWEEP", "NEXT"),
+            "input": ("CLEAR", "INPUT", "PAUSE"),
+            "sweep": ("SWEEP", "NEXT", *(("LABEL",) if layout.serial else ())),
             "event": ("EVENT",),
             "decide": ("ASK", "DECIDE"),
             "learn": ("STABILITY", "LEARN", "FINISH"),
@@ -188,10 +196,21 @@ class Sequencer(wiring.Component):
                     self.again.eq(0),
                 ]
                 m.next = "INPUT"
+                with m.If(self.invalid):
+                    m.next = "CLEAR"
+
+    def _clear(self, m: Module) -> None:
+        with m.State("CLEAR"):  # A = R = 0 in every group
+            m.d.comb += [
+                self.access.use.eq(Use.CLEAR),
+                self.access.group.eq(self.groups.group),
+                self.groups.step.eq(1),
+            ]
+            with m.If(self.groups.last):
+                m.next = "INPUT"
 
     def _input(self, m: Module) -> None:
         layout, access, groups, pair = self.layout, self.access, self.groups, self.inputs.payload
-        begun = Signal()
         column = layout.input_base + pair.tag.word * layout.input_word
         with m.State("INPUT"):  # A += (W[:, n] << b) (x[n] − x'[n]), a pair of columns at a time
             m.d.comb += [
@@ -205,7 +224,6 @@ class Sequencer(wiring.Component):
                 access.twice.eq(~self.rest),
                 access.group.eq(groups.group),
                 access.drive.eq(1),
-                access.first.eq(self.rest & ~begun),
                 groups.step.eq(self.inputs.valid),
                 self.inputs.ready.eq(groups.last),
             ]
@@ -213,9 +231,8 @@ class Sequencer(wiring.Component):
                 m.d.sync += self.offset.eq(self.offset + layout.config.inputs)
                 with m.If(groups.last):
                     m.d.comb += self.input_changes.eq(1 + pair.two)
-                    m.d.sync += [self.offset.eq(0), begun.eq(1)]
+                    m.d.sync += self.offset.eq(0)
             with m.If(~self.input_more & (~self.inputs.valid | groups.last)):
-                m.d.sync += begun.eq(0)
                 # An evaluation may not follow at once on an addition to the same group.
                 self._to_sweep(m, "SWEEP" if layout.groups > 1 else "PAUSE")
         with m.State("PAUSE"):
@@ -224,7 +241,9 @@ class Sequencer(wiring.Component):
     def _to_sweep(self, m: Module, state: str) -> None:
         """Evaluate all groups, or those chosen; the list starts empty."""
         m.d.comb += self.clear.eq(1)
-        m.d.sync += [self.moved.eq(0), self.offset.eq(0)]
+        # Free fields are of A alone: R may change meanwhile.
+        early = self.free & (not self.layout.serial)
+        m.d.sync += [self.moved.eq(0), self.offset.eq(0), self.apply.eq(early)]
         m.next = state
 
     def _evaluate(self, m: Module, mode, clamped) -> None:
@@ -244,30 +263,28 @@ class Sequencer(wiring.Component):
         ]
 
     def _sweep(self, m: Module) -> None:
-        layout, access, registers = self.layout, self.access, self.registers
-        clamped = (self.sweeps == Phase.CLAMPED) & ~self.free
+        access, registers = self.access, self.registers
+        clamped = (self.sweeps == Phase.CLAMPED) & ~self.free & (not self.layout.serial)
         waited = Signal(range(self._settle + 1))
         with m.State("SWEEP"):  # s' = sign(h) of every neuron, from the old states
             self._evaluate(m, Mux(self.free, Mode.FREE, Mode.SWEEP), clamped)
-            m.d.comb += [
-                self.evaluation.rest.eq(self.rest),
-                access.use.eq(Mux(clamped, Use.FEEDBACK, Use.NONE)),
-                access.a.eq(
-                    layout.feedback_base + self.groups.group * layout.config.classes + self.label
-                ),
-                access.positive_a.eq(1),
-                access.shift.eq(registers.feedback_shift),
-                # Free fields are of A alone: R may change meanwhile.
-                self.apply.eq(self.free),
-            ]
+            m.d.comb += self.evaluation.rest.eq(self.rest)
+            if not self.layout.serial:
+                m.d.comb += [
+                    access.use.eq(Mux(clamped, Use.FEEDBACK, Use.NONE)),
+                    access.a.eq(self.feedback + self.groups.group),
+                    access.positive_a.eq(1),
+                    access.shift.eq(registers.feedback_shift),
+                ]
             with m.If(self.groups.last):
-                m.d.sync += waited.eq(0)
+                m.d.sync += [waited.eq(0), self.apply.eq(self.free | ~self.coupled)]
                 m.next = "EVENT"
         with m.State("EVENT"):  # R += J[:, j] (s[j] − s'[j]), neuron by neuron; r likewise
             with m.If(waited != self._settle):
                 m.d.sync += waited.eq(waited + 1)
             # Neighbours in a chain must have read the old states.
-            m.d.comb += self.apply.eq(self.free | ~self.coupled | (waited == self._settle))
+            with m.If(waited == self._settle - 1):
+                m.d.sync += self.apply.eq(1)
             with m.If(self.idle):
                 m.d.comb += self.swept.eq(1)
                 m.d.sync += [
@@ -278,6 +295,7 @@ class Sequencer(wiring.Component):
                 # At a fixed point further sweeps would change nothing.
                 with m.If((self.moved == 0) & ~self.free):
                     m.d.sync += self.remaining.eq(0)
+                m.d.sync += self.apply.eq(0)
                 m.next = "NEXT"
 
     def _next(self, m: Module) -> None:
@@ -285,16 +303,13 @@ class Sequencer(wiring.Component):
             with m.If(self.remaining != 0):
                 m.d.sync += [self.remaining.eq(self.remaining - 1), self.again.eq(1)]
                 # Modules that are alone change no more once they have not changed.
-                m.d.comb += [
-                    self.groups.choose.eq(self.again & ~self.coupled),
-                    self.groups.bins.eq(self.moved),
-                ]
+                m.d.comb += self.groups.choose.eq(self.again & ~self.coupled)
                 self._to_sweep(m, "SWEEP")
             with m.Else():
                 m.d.sync += self.again.eq(0)
                 with m.Switch(self.sweeps):
                     with m.Case(Phase.START):
-                        self._clamp(m)
+                        self._clamp(m, "NEXT")
                     with m.Case(Phase.INFER):
                         m.next = "ASK"
                     with m.Case(Phase.CLAMPED):
@@ -302,27 +317,44 @@ class Sequencer(wiring.Component):
                             self.sweeps.eq(Phase.RELEASED),
                             self.remaining.eq(self.registers.sweeps_released),
                         ]
+                        if self.layout.serial:
+                            m.next = "LABEL"
                     with m.Case(Phase.RELEASED):
-                        m.d.comb += [self.conclude.eq(1), self.learned.eq(1)]
+                        m.d.comb += [self.conclude.eq(not self.layout.serial), self.learned.eq(1)]
                         m.d.sync += self.outcome.learned.eq(1)
                         self._to_sweep(m, "STABILITY")
 
-    def _clamp(self, m: Module) -> None:
+    def _clamp(self, m: Module, then: str) -> None:
         m.d.sync += [
             self.sweeps.eq(Phase.CLAMPED),
             self.remaining.eq(self.registers.sweeps_clamped),
         ]
+        m.next = "LABEL" if self.layout.serial else then
+
+    def _label(self, m: Module) -> None:
+        access, groups = self.access, self.groups
+        with m.State("LABEL"):  # A ± F[:, y] << f, for compact lanes
+            m.d.comb += [
+                access.use.eq(Use.ADD),
+                access.a.eq(self.feedback + groups.group),
+                access.positive_a.eq(self.sweeps == Phase.CLAMPED),
+                access.shift.eq(self.registers.feedback_shift),
+                access.group.eq(groups.group),
+                access.drive.eq(1),
+                groups.step.eq(1),
+            ]
+            with m.If(groups.last):
+                m.next = "NEXT"
 
     def _decide(self, m: Module) -> None:
         with m.State("ASK"):
             m.d.comb += self.decide.eq(1)
             m.next = "DECIDE"
         with m.State("DECIDE"):  # argmax r; gate and margins
-            with m.If(~self.deciding):
+            with m.If(~self.reading):
                 m.d.sync += self.outcome.prediction.eq(self.prediction)
                 with m.If(self.training & ~self.passes):
-                    self._clamp(m)
-                    m.next = "NEXT"
+                    self._clamp(m, "NEXT")
                 with m.Else():
                     m.d.sync += self.done.eq(1)
                     m.next = "IDLE"
@@ -337,9 +369,11 @@ class Sequencer(wiring.Component):
         with m.State("LEARN"):  # J[i, j] += u[i] s[j], W[i, n] += u[i] x[n]; the readout beside it
             m.d.comb += [self.learn.eq(learns), self.clear.eq(~learns)]
             with m.If(self.idle):
+                if self.layout.serial:
+                    m.d.comb += self.conclude.eq(1)
                 m.next = "FINISH"
         with m.State("FINISH"):
-            with m.If(~self.concluding):
+            with m.If(~self.reading):
                 with m.If(~self.registers.gate_enable):
                     m.d.sync += self.outcome.prediction.eq(self.prediction)
                 m.d.sync += self.done.eq(1)

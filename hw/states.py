@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from relaxon.hw.hostport import HostPort
+from relaxon.hw.hostport import WordPort
 from relaxon.hw.operation import group_bits
 from relaxon.layout import Layout
 
@@ -28,7 +28,10 @@ class States(wiring.Component):
         in other rows.
     learner, readout : In(group); learner_word, readout_word : Out
         For the columns of J, and the readout.
-    host : In(HostPort)
+    evaluating, learning : In(1)
+        With a serial readout (`relaxon.layout`) there is a single port: `center` is asked for, else
+        `learner`, else `readout`.
+    host : In(WordPort)
 
     Timing
     ------
@@ -45,7 +48,9 @@ class States(wiring.Component):
                 "write": In(data.StructLayout({"valid": 1, "group": group, "state": lanes})),
                 **{name: In(group) for name in self.READERS},
                 **{f"{name}_word": Out(lanes) for name in self.READERS},
-                "host": In(HostPort(group, lanes)),
+                "evaluating": In(1),
+                "learning": In(1),
+                "host": In(WordPort(group, lanes)),
             }
         )
 
@@ -61,6 +66,26 @@ class States(wiring.Component):
             write.data.eq(Mux(host.active, host.write_data, self.write.state)),
             write.en.eq(Mux(host.active, host.write, self.write.valid)),
         ]
+        if self.layout.serial:
+            read = memory.read_port()
+            m.d.comb += [
+                read.addr.eq(
+                    Mux(
+                        self.evaluating,
+                        self.center,
+                        Mux(
+                            self.learning,
+                            self.learner,
+                            Mux(host.active, host.address, self.readout),
+                        ),
+                    )
+                ),
+                self.center_word.eq(read.data),
+                self.learner_word.eq(read.data),
+                self.readout_word.eq(read.data),
+                host.read_data.eq(read.data),
+            ]
+            return m
         for name in self.READERS:
             if name in ("before", "after") and self.layout.config.modules == 1:
                 continue

@@ -12,21 +12,24 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from relaxon.cycles import timing
-from relaxon.hw.hostport import HostPort
+from relaxon.hw.hostport import WordPort
 from relaxon.hw.operation import (
     Use,
     access_layout,
     address_bits,
     element_shape,
     learn_layout,
+    side_layout,
 )
 from relaxon.hw.popcount import Popcount
 from relaxon.hw.rotation import delayed, rotate
+from relaxon.hw.singleport import SinglePortMemory
 from relaxon.layout import Layout
 
 
 def change_layout(layout: Layout) -> data.StructLayout:
-    """What a LEARN adds to fields: on the lanes of `hit`, `count` LSB times the neuron's state."""
+    """What a LEARN adds to fields: on the lanes of `hit`, none of them if not `valid`, `count` LSB
+    times the neuron's state."""
     return data.StructLayout(
         {"valid": 1, "hit": layout.strip_lanes, "count": bits_for(layout.banks)}
     )
@@ -41,7 +44,7 @@ def store_members(layout: Layout) -> dict[str, wiring.Member]:
     change : Out         what a LEARN did to the fields, `change_latency` cycles later
     cut : Out            couplings that a LEARN would have driven out of their range
     used : Out           the memory is used in this cycle
-    host : In(HostPort)  the words of this strip; elements sign-extended to whole bytes
+    host : In(WordPort)  the words of this strip; elements sign-extended to whole bytes
     ===================  ===========================================================================
     """
     words = data.ArrayLayout(element_shape(layout), layout.strip_lanes)
@@ -54,7 +57,7 @@ def store_members(layout: Layout) -> dict[str, wiring.Member]:
         "cut": Out(bits_for(layout.banks)),
         "used": Out(1),
         "host": In(
-            HostPort(address_bits(layout), 8 * layout.element_bytes * layout.strip_lanes)
+            WordPort(address_bits(layout), 8 * layout.element_bytes * layout.strip_lanes)
         ),
     }
 
@@ -65,9 +68,10 @@ def weight_store(layout: Layout) -> ColumnStore | SkewedStore:
 
 
 class ColumnStore(wiring.Component):
-    """One memory, a word of it being all lanes' elements of one column; one access per cycle.
+    """One memory, a word of it being all lanes' elements of one column, each in whole bytes; one
+    access per cycle. The elements of the readout lie in the same memory.
 
-    A LEARN takes two accesses, so it may come every other cycle at most.
+    A LEARN reads, and writes in the cycle after; until then access and `learn` must stay.
 
     Parameters
     ----------
@@ -76,53 +80,56 @@ class ColumnStore(wiring.Component):
 
     Members
     -------
-    See `store_members`; `b` is never read.
+    See `store_members`; `b` is never read, and instead of a host there are:
+
+    side : In(side_layout)
+        An access by the readout or the host, while there is no other.
+    word : Out
+        The word that it read, one cycle later.
     """
 
-    change_latency = 3
+    change_latency = 2
 
     def __init__(self, layout: Layout):
         self.layout = layout
-        super().__init__(store_members(layout))
+        members = store_members(layout)
+        del members["host"]
+        super().__init__(
+            members | {"side": In(side_layout(layout)), "word": Out(8 * layout.strip_bytes)}
+        )
 
     def elaborate(self, platform):
         m = Module()
-        layout, lanes, host = self.layout, self.layout.strip_lanes, self.host
-        words = self.a.shape()
-        host_word = Signal(words)
-        m.submodules.memory = memory = Memory(shape=words, depth=layout.weight_words, init=[])
+        layout, lanes, side = self.layout, self.layout.strip_lanes, self.side
+        wire = 8 * layout.element_bytes
+        m.submodules.memory = memory = SinglePortMemory(layout.store_words, layout.strip_bytes)
         m.submodules.popcount = popcount = Popcount(lanes)
-        read, write = memory.read_port(), memory.write_port()
-
-        learns, mask, up, at = delayed(
-            m, 2, self.access.use == Use.LEARN, self.learn.mask, self.learn.up, self.access.a
-        )
         m.submodules.updater = updater = Updater(layout, lanes)
-        writes, write_at, new = Signal(), Signal.like(at), Signal(words)
+        writes = Signal()
+        new = [Signal(signed(wire), name=f"new{p}") for p in range(lanes)]
         m.d.sync += [
-            self.a.eq(read.data),
-            writes.eq(learns),
-            write_at.eq(at),
-            new.eq(updater.new),
+            writes.eq(self.access.use == Use.LEARN),
+            self.change.valid.eq(writes),
         ]
         m.d.comb += [
-            updater.mask.eq(mask & learns.replicate(lanes)),
-            updater.up.eq(up),
+            *(self.a[p].eq(memory.word[wire * p :][: layout.element_bits]) for p in range(lanes)),
+            *(wide.eq(updater.new[p]) for p, wide in enumerate(new)),
+            updater.mask.eq(self.learn.mask & writes.replicate(lanes)),
+            updater.up.eq(self.learn.up),
             updater.old.eq(self.a),
-            Value.cast(host_word).eq(Cat(from_host(layout, host.write_data))),
-            # one address for both: a single port will do
-            read.addr.eq(Mux(host.active, host.address, Mux(writes, write_at, self.access.a))),
-            read.en.eq(~write.en),
-            write.addr.eq(read.addr),
-            write.data.eq(Mux(host.active, host_word, new)),
-            write.en.eq(Mux(host.active, host.write, writes)),
-            host.read_data.eq(to_host(m, layout, self.a)),
-            self.change.valid.eq(writes),
+            memory.address.eq(Mux(side.active, side.address, self.access.a)),
+            memory.data.eq(
+                Mux(side.active, side.data.replicate(-(-layout.strip_bytes // 2)), Cat(new))
+            ),
+            memory.write.eq(
+                Mux(side.active, side.write, writes.replicate(layout.strip_bytes))
+            ),
+            self.word.eq(memory.word),
             self.change.hit.eq(updater.moved),
             self.change.count.eq(1),
             popcount.bits.eq(updater.cut),
             self.cut.eq(popcount.count),
-            self.used.eq((self.access.use != Use.NONE) | writes),
+            self.used.eq((self.access.use != Use.NONE) & (self.access.use != Use.CLEAR) | writes),
         ]
         return m
 
@@ -158,15 +165,18 @@ class SkewedStore(wiring.Component):
         banks, shape = layout.banks, element_shape(layout)
         width = len(Signal(shape))
 
-        # Stage 0: a row's element in bank p is of column p − origin, modulo B.
+        # Stage 0
         learning = access.use == Use.LEARN
         origin, a = Signal(self._bits), Signal.like(access.a)
+        host_reads, host_address = delayed(m, 1, host.active, host.address)
         m.d.comb += [
             origin.eq(learn.place + access.a),
-            a.eq(Mux(host.active, host.address, access.a)),
+            a.eq(Mux(host_reads, host_address, access.a)),
         ]
+        rows = self._row(m, access.a, learn.place)
         # Stage 3, where the elements are: what becomes of them.
-        writes, write_at, write_origin = delayed(m, 3, learning, access.a, origin)
+        writes, write_at, write_place = delayed(m, 3, learning, access.a, learn.place)
+        written = self._row(m, write_at, write_place)
         mask, _ = rotate(m, learn.mask, (-origin)[: self._bits], element=1, cycles=3)
         up, _ = rotate(m, learn.up, (-origin)[: self._bits], element=1, cycles=3)
         m.submodules.updater = updater = Updater(layout, banks)
@@ -179,20 +189,18 @@ class SkewedStore(wiring.Component):
         host_writes, host_at = delayed(m, 3, host.active & host.write, host.address)
 
         reads = Signal()
-        m.d.sync += reads.eq((access.use != Use.NONE) | host.active)
+        m.d.sync += reads.eq((access.use != Use.NONE) | host_reads)
         found_a, found_b = [], []
         for p in range(banks):
             m.submodules[f"bank{p}"] = bank = Bank(layout)
-            row = (p - origin)[: self._bits]
-            back = (p - write_origin)[: self._bits]
             element = host_word.word_select(p, width).as_signed()
             with m.If(writes):
-                m.d.sync += [bank.a.eq(write_at + back), bank.new.eq(updater.new[p])]
+                m.d.sync += [bank.a.eq(written[p]), bank.new.eq(updater.new[p])]
             with m.Elif(host_writes):
                 m.d.sync += [bank.a.eq(host_at), bank.new.eq(element)]
             with m.Else():
                 m.d.sync += bank.a.eq(a)
-            m.d.sync += bank.b.eq(Mux(learning, access.a + row, access.b))
+            m.d.sync += bank.b.eq(Mux(learning, rows[p], access.b))
             with m.If(writes | host_writes):
                 m.d.sync += bank.write.eq(host_writes | mask[p])
             with m.Else():
@@ -223,10 +231,27 @@ class SkewedStore(wiring.Component):
         late, place = delayed(m, self.change_latency, learning, learn.place)
         m.d.comb += [
             self.change.valid.eq(late),
-            self.change.hit.eq(1 << place),
-            self.used.eq(access.use != Use.NONE),
+            self.change.hit.eq(Mux(late, 1 << place, 0)),
+            self.used.eq((access.use != Use.NONE) & (access.use != Use.CLEAR)),
         ]
         return m
+
+    def _row(self, m: Module, first: Value, place: Value) -> list[Signal]:
+        """Address in every bank of a row of lane `place`, from word `first` on.
+
+        Bank p has the element at the address a = first … first + B − 1 for which place + a = p
+        modulo B: the low bits of a are those of p − place, whatever `first` is.
+        """
+        low, high = first[: self._bits], first[self._bits :]
+        following = Signal(max(1, len(high)), name="following")
+        m.d.comb += following.eq(high + 1)
+        addresses = []
+        for p in range(self.layout.banks):
+            address = Signal(len(first), name=f"row{p}")
+            own = (p - place)[: self._bits]
+            m.d.comb += address.eq(Cat(own, Mux(own < low, following, high)))
+            addresses.append(address)
+        return addresses
 
 
 class Bank(wiring.Component):

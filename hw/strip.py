@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import or_
 
-from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -13,10 +13,11 @@ from amaranth.utils import bits_for
 
 from relaxon.cycles import timing
 from relaxon.hw.cluster import LANES, Cluster
+from relaxon.hw.compact import CompactLanes
 from relaxon.hw.events import EntryList, Scanner, pair_layout
-from relaxon.hw.hostport import HostPort
-from relaxon.hw.inputs import input_words, word_write_layout
-from relaxon.hw.lane import addend_layout, change_bits, target_layout
+from relaxon.hw.hostport import WordPort
+from relaxon.hw.inputs import input_words, word_bits, word_write_layout
+from relaxon.hw.lane import addend_layout, factor_of, target_layout
 from relaxon.hw.learners import ColumnLearner, RowLearner, neuron_tag
 from relaxon.hw.operation import (
     Mode,
@@ -26,6 +27,8 @@ from relaxon.hw.operation import (
     entry_layout,
     evaluation_layout,
     group_bits,
+    reported_layout,
+    side_layout,
 )
 from relaxon.hw.popcount import Popcount
 from relaxon.hw.registers import REGISTERS
@@ -58,18 +61,21 @@ class Strip(wiring.Component):
         What all strips do. No ADD may come while the strip's own events do.
     apply : In(1), learn : In(1)
         Reported neurons become events; or they learn.
+    coupled : In(1)
+        Modules are coupled in a chain.
     rest : In(1)
         Events count once, not twice: the neurons had no state before.
     clear : In(1)
         Forget what was reported.
-    input : In
-        Words of this sample's inputs.
+    input : In, input_read : Out, input_word : In
+        Words of this sample's inputs as they come; for a lone strip (`relaxon.layout`) without a
+        copy, one of them a cycle after asking.
     registers : In
     center : Out, previous, next : In, before, after : Out
         At stage 1 of the lanes: the states of the group, of its neighbours in the chain; those that
         are neighbours of other strips' neurons, in the rows before and after.
-    reported : Out(row_bins)
-        An evaluation reported a neuron in this bin of rows.
+    reported : Out(valid, bin)
+        An evaluation reported a neuron in this bin of rows; the bin is the same for all strips.
     idle : Out(1)
         No evaluation is under way, nothing reported is left to be done.
     event : Out(stream-like valid, pair)
@@ -82,7 +88,11 @@ class Strip(wiring.Component):
         Bitwise or of the lanes' envelopes.
     state_read : In(group), state_word : Out
         States for the readout.
-    weights, states : In(HostPort)
+    states : In(WordPort)
+    weights : In(WordPort)
+        Unless the readout is serial (`relaxon.layout`); in this case
+    side : In, word : Out
+        instead: see `ColumnStore`.
 
     Timing
     ------
@@ -93,22 +103,30 @@ class Strip(wiring.Component):
         self.layout, self._number = layout, number
         lanes, group = layout.strip_lanes, group_bits(layout)
         self._latency = 1 + timing(layout.config).latency
+        if layout.serial:
+            memory = {"side": In(side_layout(layout)), "word": Out(8 * layout.strip_bytes)}
+        else:
+            memory = {"weights": In(WordPort(address_bits(layout), 8 * layout.strip_bytes))}
         super().__init__(
-            {
+            memory
+            | {
                 "access": In(access_layout(layout)),
                 "evaluation": In(evaluation_layout(layout)),
                 "apply": In(1),
                 "learn": In(1),
+                "coupled": In(1),
                 "rest": In(1),
                 "clear": In(1),
                 "input": In(word_write_layout(layout)),
+                "input_read": Out(word_bits(layout)),
+                "input_word": In(layout.input_word),
                 "registers": In(REGISTERS),
                 "center": Out(lanes),
                 "before": Out(lanes),
                 "after": Out(lanes),
                 "previous": In(lanes),
                 "next": In(lanes),
-                "reported": Out(layout.row_bins),
+                "reported": Out(reported_layout(layout)),
                 "idle": Out(1),
                 "event": Out(data.StructLayout({"valid": 1, "pair": self._pairs()})),
                 "unstable": Out(bits_for(lanes)),
@@ -119,10 +137,7 @@ class Strip(wiring.Component):
                 ),
                 "state_read": In(group),
                 "state_word": Out(lanes),
-                "weights": In(
-                    HostPort(address_bits(layout), 8 * layout.element_bytes * lanes)
-                ),
-                "states": In(HostPort(group, lanes)),
+                "states": In(WordPort(group, lanes)),
             }
         )
 
@@ -134,7 +149,10 @@ class Strip(wiring.Component):
         layout = self.layout
         m.submodules.store = self.store = store = weight_store(layout)
         m.submodules.states = self.states_memory = states = States(layout)
-        wiring.connect(m, store.host, wiring.flipped(self.weights))
+        if layout.serial:
+            m.d.comb += [store.side.eq(self.side), self.word.eq(store.word)]
+        else:
+            wiring.connect(m, store.host, wiring.flipped(self.weights))
         wiring.connect(m, states.host, wiring.flipped(self.states))
         m.d.comb += [
             states.readout.eq(self.state_read),
@@ -147,17 +165,20 @@ class Strip(wiring.Component):
         entries = self._report(m, evaluations)
         event = self._events(m, entries)
         self._access(m, event)
-        self._run_lanes(m, evaluations)
+        if layout.serial:
+            self._run_compact(m, evaluations)
+        else:
+            self._run_lanes(m, evaluations)
         return m
 
     # ---- evaluation -------------------------------------------------------------------------
 
     def _evaluations(self, m: Module) -> list:
-        """The evaluation at the stages −1 … 4 of the lanes."""
+        """The evaluation at the stages −1 … 4 of the lanes (−1 … 3 of compact ones)."""
         stages = []
         now = self.evaluation
         waiting = [now.valid]
-        for age in range(self._latency + 4):
+        for age in range(self._latency + (3 if self.layout.serial else 4)):
             later = Signal(evaluation_layout(self.layout), name=f"evaluation{age}")
             m.d.sync += later.valid.eq(now.valid)
             with m.If(now.valid):
@@ -171,8 +192,8 @@ class Strip(wiring.Component):
         return stages[self._latency - 2 :]
 
     def _report(self, m: Module, evaluations: list) -> stream.Interface:
-        """What lanes report at their stage 4, as a list of entries."""
-        layout, lanes, at = self.layout, self.layout.strip_lanes, evaluations[5]
+        """What lanes report at their last stage, as a list of entries."""
+        layout, lanes, at = self.layout, self.layout.strip_lanes, evaluations[-1]
         body, tail = self._padding()
         valid, mask, self._reported = Signal(lanes), Signal(lanes), Signal(lanes)
         self._signs = Signal(lanes)
@@ -184,11 +205,13 @@ class Strip(wiring.Component):
             mask.eq((self._reported | at.rest.replicate(lanes)) & valid),
             entries.clear.eq(self.clear),
             entries.push.valid.eq(at.valid & mask.any()),
+            entry.learns.eq(stability),
             entry.mask.eq(mask),
             entry.state.eq(self._signs & valid),
             entry.group.eq(at.group),
             entry.local.eq(at.local),
-            self.reported.eq(Mux(entries.push.valid, at.bin, 0)),
+            self.reported.valid.eq(entries.push.valid),
+            self.reported.bin.eq(at.bin),
         ]
         self._valid = valid
 
@@ -215,7 +238,11 @@ class Strip(wiring.Component):
         m.submodules.learner = learner = (RowLearner if skewed else ColumnLearner)(layout)
         entry, marked = entries.payload, scanner.entries.payload
         first = (entry.group - entry.local)[: len(entry.group)]
-        take = self.apply | self.learn if skewed else self.apply
+        # Neighbours in a chain must have read the old states first. Else the states may change, and
+        # the first events be found, while groups are still being evaluated; but not where there is
+        # one port for all who read states.
+        waits = Const(1) if layout.serial else self.coupled
+        take = self.apply | ~waits | entry.learns
         m.d.comb += [
             marked.mask.eq(entry.mask),
             marked.state.eq(entry.state),
@@ -224,10 +251,10 @@ class Strip(wiring.Component):
             marked.tag.base.eq(
                 layout.recurrent_base + first * config.neurons + entry.local * lanes
             ),
+            marked.single.eq(entry.learns),
             scanner.entries.valid.eq(entries.valid & take),
-            scanner.single.eq(self.learn),
             entries.ready.eq(scanner.entries.ready & take),
-            self.states_memory.write.valid.eq(entries.valid & entries.ready & self.apply),
+            self.states_memory.write.valid.eq(entries.valid & entries.ready & ~entry.learns),
             self.states_memory.write.group.eq(entry.group),
             self.states_memory.write.state.eq(entry.state),
         ]
@@ -238,10 +265,17 @@ class Strip(wiring.Component):
         part, offset = Signal(range(max(2, parts))), Signal.like(access.a)
         last = part == parts - 1
         issues = scanner.pairs.valid & self.apply
+        start = pair.tag.base + offset
+        if layout.serial and all(n & (n - 1) == 0 for n in (config.neurons, lanes)):
+            # The column's number, the part, the module: side by side in the address.
+            bits, place = (parts - 1).bit_length(), Const(0, (lanes - 1).bit_length())
+            start = layout.recurrent_base + Cat(
+                place, pair.tag.local[:bits], part[:bits], pair.tag.group[bits:]
+            )
         m.d.comb += [
             access.use.eq(Mux(issues, Use.ADD, Use.NONE)),
-            access.a.eq(pair.tag.base + offset + pair.a),
-            access.b.eq(pair.tag.base + offset + pair.b),
+            access.a.eq(start + pair.a),
+            access.b.eq(start + pair.b),
             access.two.eq(pair.two),
             access.positive_a.eq(pair.positive_a),
             access.positive_b.eq(pair.positive_b),
@@ -268,22 +302,33 @@ class Strip(wiring.Component):
                 learner.neurons.valid.eq(entries.valid & self.learn),
                 scanner.pairs.ready.eq(issues & last),
             ]
-            with m.If(self.learn):
-                m.d.comb += entries.ready.eq(learner.neurons.ready)
+            with m.If(entry.learns):
+                m.d.comb += [
+                    scanner.entries.valid.eq(0),
+                    entries.ready.eq(learner.neurons.ready & self.learn),
+                ]
         m.d.comb += self.idle.eq(
             ~(self._evaluating | entries.valid | scanner.more | scanner.pairs.valid | learner.busy)
         )
 
-        m.submodules.inputs = inputs = Memory(
-            shape=layout.input_word, depth=max(2, input_words(layout)), init=[]
-        )
-        write, read = inputs.write_port(), inputs.read_port()
+        if layout.lone:
+            m.d.comb += [
+                self.input_read.eq(learner.input_read),
+                learner.input_word.eq(self.input_word),
+            ]
+        else:
+            m.submodules.inputs = inputs = Memory(
+                shape=layout.input_word, depth=max(2, input_words(layout)), init=[]
+            )
+            write, read = inputs.write_port(), inputs.read_port()
+            m.d.comb += [
+                write.addr.eq(self.input.address),
+                write.data.eq(self.input.data),
+                write.en.eq(self.input.valid),
+                read.addr.eq(learner.input_read),
+                learner.input_word.eq(read.data),
+            ]
         m.d.comb += [
-            write.addr.eq(self.input.address),
-            write.data.eq(self.input.data),
-            write.en.eq(self.input.valid),
-            read.addr.eq(learner.input_read),
-            learner.input_word.eq(read.data),
             self.states_memory.learner.eq(learner.state_read),
             learner.state_word.eq(self.states_memory.learner_word),
             learner.input.eq(self.registers.learn_input),
@@ -314,51 +359,68 @@ class Strip(wiring.Component):
         with m.If(learner.access.use != Use.NONE):
             m.d.sync += store.learn.eq(learner.learn)
 
-        # The addend, and the accumulator it goes to, a stage before the lanes' first.
-        now = store.access
+        # The addend, and the accumulator it goes to, a stage before the lanes' first …
+        now, registers = store.access, self.registers
         how, where = Signal(addend_layout(layout)), Signal(target_layout(layout))
         m.d.comb += [
-            how.valid.eq((now.use == Use.ADD) | (now.use == Use.FEEDBACK)),
+            how.valid.eq((now.use == Use.ADD) | (now.use == Use.FEEDBACK) | where.clear),
+            how.learned.eq(where.clear),  # nothing: no lane is hit
             how.two.eq(now.two),
-            how.positive_a.eq(now.positive_a),
-            how.positive_b.eq(now.positive_b),
-            how.shift.eq(now.shift),
-            how.twice.eq(now.twice),
-            where.valid.eq(now.use == Use.ADD),
+            how.differ.eq(now.two & (now.positive_a ^ now.positive_b)),
+            where.valid.eq((now.use == Use.ADD) | where.clear),
             where.drive.eq(now.drive),
-            where.first.eq(now.first),
+            where.clear.eq(now.use == Use.CLEAR),
             where.group.eq(now.group),
         ]
-        addend, target = delayed(m, self._latency - 2, how, where)
+        added, target, positive, shift, twice = delayed(
+            m, self._latency - 2, how, where, now.positive_a, now.shift, now.twice
+        )
 
-        # What learning adds to the fields comes later, and goes the same way.
-        positive = Signal.like(learner.positive)
-        m.d.sync += positive.eq(learner.positive)
-        drive, group, sign = delayed(
-            m, store.change_latency, now.drive, now.group, positive
-        )
-        changed = Signal(target_layout(layout))
-        shift = Mux(drive, self.registers.input_shift, 0)
-        self._change = Signal(
-            data.StructLayout({"valid": 1, "hit": layout.strip_lanes, "up": layout.strip_lanes})
-        )
-        self._amount = Signal(signed(change_bits(layout)))
-        self._addend, self._target = Signal.like(how), Signal.like(where)
+        # … or, later but the same way, what learning adds to the fields.
+        states = Signal.like(learner.positive)
+        m.d.sync += states.eq(learner.positive)
+        drive, group, up = delayed(m, store.change_latency, now.drive, now.group, states)
+        lane_by_lane = len(up) == layout.strip_lanes
+        changed, learned = Signal.like(where), Signal.like(how)
         m.d.comb += [
-            changed.valid.eq(store.change.valid),
+            changed.valid.eq(1),
             changed.drive.eq(drive),
             changed.group.eq(group),
-            self._change.valid.eq(store.change.valid),
-            self._change.hit.eq(store.change.hit),
-            self._change.up.eq(
-                sign if len(sign) == layout.strip_lanes else sign.replicate(layout.strip_lanes)
-            ),
-            self._amount.eq(store.change.count << shift),
-            self._addend.eq(addend),
-            self._target.eq(Mux(store.change.valid, changed.as_value(), target)),
+            learned.valid.eq(1),
+            learned.learned.eq(1),
         ]
+        change = store.change
+        self._adding = {
+            "addend": Mux(change.valid, learned.as_value(), added),
+            "target": Mux(change.valid, changed.as_value(), target),
+            "factor": Mux(
+                change.valid,
+                factor_of(Const(1) if lane_by_lane else up, Mux(drive, registers.input_shift, 0), 0),
+                factor_of(positive, shift, twice),
+            ),
+            "hit": change.hit,
+            "up": up if lane_by_lane else Const(0, layout.strip_lanes),
+            "count": change.count,
+        }
 
     # ---- lanes ------------------------------------------------------------------------------
+
+    def _run_compact(self, m: Module, evaluations: list) -> None:
+        m.submodules.lanes = lanes = CompactLanes(self.layout)
+        states, adding = self.states_memory, self._adding
+        m.d.comb += [
+            states.center.eq(evaluations[0].group),
+            states.evaluating.eq(evaluations[0].valid),
+            states.learning.eq(self._learner.busy),
+            lanes.state.eq(states.center_word),
+            *(getattr(lanes, name).eq(adding[name]) for name in adding if name != "count"),
+            lanes.evaluation.eq(evaluations[0]),
+            lanes.a.eq(self.store.a),
+            lanes.self_coupling.eq(self.registers.self_coupling),
+            lanes.margin.eq(self.registers.margin),
+            self._reported.eq(lanes.reported),
+            self._signs.eq(lanes.sign),
+        ]
 
     def _run_lanes(self, m: Module, evaluations: list) -> None:
         layout, states, registers = self.layout, self.states_memory, self.registers
@@ -380,12 +442,8 @@ class Strip(wiring.Component):
             cluster = Cluster(layout, size)
             m.submodules[f"cluster{first // LANES}"] = cluster
             m.d.comb += [
-                cluster.addend.eq(self._addend),
-                cluster.target.eq(self._target),
-                cluster.change.valid.eq(self._change.valid),
-                cluster.change.hit.eq(self._change.hit[part]),
-                cluster.change.up.eq(self._change.up[part]),
-                cluster.amount.eq(self._amount),
+                *(getattr(cluster, name).eq(value[part] if name in ("hit", "up") else value)
+                  for name, value in self._adding.items()),
                 cluster.evaluation.eq(evaluations[0]),
                 *(cluster.a[p].eq(self.store.a[first + p]) for p in range(size)),
                 *(cluster.b[p].eq(self.store.b[first + p]) for p in range(size)),

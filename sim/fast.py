@@ -100,7 +100,7 @@ def _free_sweep(mem, par, tim, log, t, x):
             mem.x[n] = x[n]
             _add(mem.a, mem.input[n], x[n])
     log.input_changes[t] = mem.changed.sum()
-    log.input_time[t], turns = _input_time(tim, mem.changed)
+    log.input_time[t], turns = _input_time(tim, mem.changed, mem.rebuild[0])
     log.weight_accesses[t] += turns * mem.marks.size
     scale = np.int32(1 << par.input_shift)
     envelope = np.int32(0)
@@ -120,8 +120,8 @@ def _add(field, column, sign):
 
 
 @jit
-def _sweep(mem, par, label):
-    """h into `mem.h`, with the feedback of `label` unless it is −1; `next` = sign h."""
+def _fields(mem, par, label):
+    """h into `mem.h`, with the feedback of `label` unless it is −1."""
     size, scale = mem.recurrent.shape[1], np.int32(1 << par.input_shift)
     before, here, after = mem.state, mem.state[size:], mem.state[2 * size :]
     for k in range(mem.h.size):
@@ -134,6 +134,12 @@ def _sweep(mem, par, label):
         scale, column = np.int32(1 << par.feedback_shift), mem.feedback[label]
         for k in range(mem.h.size):
             mem.h[k] += scale * np.int32(column[k])
+
+
+@jit
+def _sweep(mem, par, label):
+    """`next` = sign h."""
+    _fields(mem, par, label)
     envelope = np.int32(0)
     for k in range(mem.h.size):
         envelope |= mem.h[k] ^ (mem.h[k] >> 31)
@@ -177,7 +183,7 @@ def _phase(mem, par, tim, log, t, most, label):
         _sweep(mem, par, label)
         flips = _move(mem, tim, log, t, sweep == 0, False)
         log.flips[t] += flips
-        if label >= 0:
+        if label >= 0 and tim.label == 0:
             log.weight_accesses[t] += mem.visited.sum() * mem.marks.shape[1]
         if flips == 0:
             break
@@ -213,7 +219,7 @@ def _right(scores, y, gate):
 @jit
 def _learn(mem, par, tim, log, t, y):
     """The learning step, decided from the old couplings."""
-    _sweep(mem, par, -1)
+    _fields(mem, par, -1)
     size = mem.recurrent.shape[1]
     state = mem.state[size : size + mem.h.size]
     mem.marks[:] = 0
@@ -248,7 +254,7 @@ def _learn(mem, par, tim, log, t, y):
                     mem.input[n, k] += step
             mem.a[k] += state[k] * (mem.x.size - cut)
             mem.totals[0] += cut
-    readout_learned = False
+    classes = 0
     if par.learn_readout:
         for c in range(mem.scores.size):
             score = np.int64(mem.scores[c])
@@ -257,11 +263,11 @@ def _learn(mem, par, tim, log, t, y):
             else:
                 low, step = -score <= par.readout_margin_false, -par.readout_step_false
             if low:
-                readout_learned = True
+                classes += 1
                 _learn_readout(mem, mem.readout[c], state, np.int32(step), par.readout_max)
     log.learned[t] = 1
     log.unstable[t] = unstable
-    log.learn_time[t], used = _learn_time(tim, mem.marks, readout_learned)
+    log.learn_time[t], used = _learn_time(tim, mem.marks, classes)
     log.weight_accesses[t] += used
 
 
@@ -297,6 +303,7 @@ def _compiled(stamp):
                 if not train or _right(mem.scores, y[t], par.gate):
                     continue
             log.clamped[t] = 1
+            log.weight_accesses[t] += tim.label * mem.marks.shape[1]
             _phase(mem, par, tim, log, t, par.sweeps_clamped, y[t])
             _phase(mem, par, tim, log, t, par.sweeps_released, -1)
             _decide(mem)
@@ -475,7 +482,8 @@ class FastModel:
         added |= {f"cycles_{phase}": value for phase, value in phases.items()}
         for name, value in added.items():
             counters[name] = (counters[name] + int(value)) % (1 << _BITS[name])
-        counters["field_envelope"] |= int(totals[2])
+        if self.config.store == "skewed":  # a column store has no such counter
+            counters["field_envelope"] |= int(totals[2])
         totals[:] = 0
         self._counters, self._pending = counters, None
 

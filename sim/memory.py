@@ -13,7 +13,7 @@ import numpy as np
 from relaxon.config import Config, Registers
 from relaxon.couplings import Couplings
 from relaxon.layout import Layout
-from relaxon.protocol import COUNTERS, REGISTERS, Space
+from relaxon.protocol import BUILD_BYTES, COUNTERS, REGISTERS, SELF_TEST, Space
 from relaxon.sim.model import Model
 
 _HELD = {
@@ -32,14 +32,20 @@ class Memory:
     ----------
     config
         The machine.
+    about
+        The text of BUILD.
 
     Attributes
     ----------
+    self_test
+        The word of SELF_TEST.
     counters
         Those counters of `relaxon.protocol.COUNTERS` that the model does not have.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, about: bytes = b""):
+        self._about = about.ljust(BUILD_BYTES, b"\0")
+        self.self_test = bytes(SELF_TEST.size)
         self.layout = Layout(config)
         shape = self.layout.shape
         zero = {name: np.zeros(shape(name), np.int16) for name in Couplings.NAMES}
@@ -76,6 +82,10 @@ class Memory:
 
     def read(self, space: Space, address: int, count: int) -> bytes:
         """Bytes of `count` words; the caller has checked that they exist."""
+        if space is Space.BUILD:
+            return self._about[address : address + count]
+        if space is Space.SELF_TEST:
+            return self.self_test
         if space is Space.REGISTERS:
             values = list(self._model.registers.as_dict().values())
         elif space is Space.COUNTERS:
@@ -98,7 +108,7 @@ class Memory:
                 value = int.from_bytes(word.tobytes(), "little") % (1 << counter.bits)
                 own = counter.name in self.counters
                 (self.counters if own else self._model.counters)[counter.name] = value
-        else:
+        elif space in _HELD:
             self._refresh_words()
             self._words[space][address : address + len(words)] = self._truncate(space, words)
             self._words_are_new = True

@@ -127,6 +127,7 @@ class Model:
             if decided[y] - np.delete(decided, y).max() > r.gate:
                 return self._finish(decided)
         self._activity.clamped[0] = 1
+        self._activity.weight_accesses[0] += self._timing.label * self._layout.strips
         self._phase(r.sweeps_clamped, label=y)
         self._phase(r.sweeps_released)
         final = self._decide()
@@ -143,7 +144,9 @@ class Model:
         self._x = x.astype(np.int64)
         a.input_changes[0] = np.count_nonzero(changed)
         words = np.arange(changed.size) // self._layout.input_word
-        a.input_time[0], turns = input_time(self._timing, np.bincount(words, changed).astype(int))
+        a.input_time[0], turns = input_time(
+            self._timing, np.bincount(words, changed).astype(int), self.rebuild
+        )
         a.weight_accesses[0] = turns * self._layout.groups * self._layout.strips
 
         self._a = (self.input @ self._x) << self.registers.input_shift
@@ -169,7 +172,8 @@ class Model:
         a.evaluations[0] += evaluations
         a.event_time[0] += time
         a.weight_accesses[0] += turns * self._layout.groups_per_module
-        a.weight_accesses[0] += clamped * evaluations * self._layout.strips
+        if self._timing.label == 0:  # the label is part of each evaluation
+            a.weight_accesses[0] += clamped * evaluations * self._layout.strips
         return int(np.count_nonzero(moved))
 
     def _marks(self, which: npt.NDArray[np.bool_]) -> Ints:
@@ -178,8 +182,8 @@ class Model:
         np.add.at(marks, (self._layout.group[which], self._layout.strip[which]), 1)
         return marks
 
-    def _fields(self, label: int | None = None) -> Ints:
-        """h of every neuron, (M, H)."""
+    def _fields(self, label: int | None = None, sweep: bool = True) -> Ints:
+        """h of every neuron, (M, H), for a sweep or for their stability."""
         r, s = self.registers, self.state.astype(np.int64)
         neighbours = np.zeros_like(s)
         neighbours[1:] += s[:-1]
@@ -188,7 +192,8 @@ class Model:
         h += r.self_coupling * s + r.chain_coupling * neighbours
         if label is not None:
             h += self.feedback[:, :, label] << r.feedback_shift
-        self._envelope(h)
+        if sweep:
+            self._envelope(h)
         return h
 
     def _phase(self, most: int, label: int | None = None) -> None:
@@ -210,7 +215,7 @@ class Model:
     def _learn(self, scores: Ints, y: int) -> int:
         """The learning step, decided from the old couplings; returns the unstable neurons."""
         r, c, s = self.registers, self.config, self.state.astype(np.int64)
-        unstable = s * self._fields() <= r.margin
+        unstable = s * self._fields(sweep=False) <= r.margin
         u = unstable * s
         if r.learn_recurrent:
             wanted = self.recurrent + u[:, :, None] * s[:, None, :]
@@ -228,7 +233,7 @@ class Model:
             self._saturate("readout", wanted, c.readout_max, "readout_saturations")
         a = self._activity
         a.learned[0] = 1
-        a.learn_time[0], used = learn_time(self._timing, self._marks(unstable), bool(low.any()))
+        a.learn_time[0], used = learn_time(self._timing, self._marks(unstable), int(low.sum()))
         a.weight_accesses[0] += used
         return int(np.count_nonzero(unstable))
 
@@ -240,7 +245,10 @@ class Model:
     # ---- bookkeeping ------------------------------------------------------------------------
 
     def _envelope(self, h: Ints) -> None:
-        """Or every bit that a field needs (|h| ≤ envelope, or −h − 1 ≤ envelope) into the counter."""
+        """Or every bit that a field needs (|h| ≤ envelope, or −h − 1 ≤ envelope) into the counter,
+        which a column store does not have."""
+        if self.config.store == "column":
+            return
         self.counters["field_envelope"] |= int(np.bitwise_or.reduce(np.where(h < 0, ~h, h), None))
 
     def _count(self, counter: str, by: int | np.integer) -> None:

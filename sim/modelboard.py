@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relaxon.board import Board, Outcomes, Progress, check_inputs, check_labels
+from relaxon.build_info import describe
 from relaxon.config import Config, Registers
 from relaxon.couplings import Couplings
 from relaxon.cycles import Activity
@@ -118,6 +119,10 @@ class ModelBoard(Board):
     def clear_counters(self) -> None:
         """Set every counter to 0."""
         self._model.clear_counters()
+
+    def build_info(self) -> dict[str, str]:
+        """What these sources are."""
+        return describe("model", tools=["numpy"])
 
     def load(self, couplings: Couplings) -> None:
         """Write all four coupling arrays (checked first)."""

@@ -26,12 +26,16 @@ from relaxon.protocol import (
     HELLO,
     IDENTITY,
     OUTCOME,
+    SELF_TEST,
     SLOTS,
     TRAIN,
+    Feature,
     Opcode,
     Space,
     Status,
+    Verdict,
 )
+from relaxon.selftest import Script, signature
 from relaxon.sim.memory import Memory
 from relaxon.sim.model import Result
 from relaxon.transport import Transport
@@ -46,13 +50,21 @@ class Twin:
         The machine; its registers are in force.
     build, clock_hz
         What HELLO answers.
+    about
+        The text of Space.BUILD.
+    self_test
+        The signature that its self-test expects; None is a board without one.
     """
 
-    def __init__(self, config: Config, build: int = 0, clock_hz: int = 0):
+    def __init__(
+        self, config: Config, build: int = 0, clock_hz: int = 0, *, about: bytes = b"",
+        self_test: int | None = None,
+    ):
         self.config = config
         self.layout = Layout(config)
-        self.memory = Memory(config)
+        self.memory = Memory(config, about)
         self.build, self.clock_hz = build, clock_hz
+        self._self_test = self_test
         self._deframer = Deframer(self.layout.rx_bytes)
         self._expected = 0
         self._slots: list[tuple[int, bytes] | None] = [None] * SLOTS
@@ -106,8 +118,11 @@ class Twin:
         return IDENTITY.pack(
             **HELLO.unpack(body), version=protocol.VERSION, expected=self._expected,
             build=self.build, rx_bytes=self.layout.rx_bytes, slot_bytes=self.layout.slot_bytes,
-            clock_hz=self.clock_hz, **structure,
+            clock_hz=self.clock_hz, features=self._features(), **structure,
         )
+
+    def _features(self) -> Feature:
+        return Feature(0) if self._self_test is None else Feature.SELF_TEST
 
     # ---- commands ---------------------------------------------------------------------------
 
@@ -120,7 +135,23 @@ class Twin:
                 return self._access(opcode, body)
             case Opcode.TRAIN | Opcode.INFER | Opcode.SCORE:
                 return self._sample(opcode, body)
+            case Opcode.SELF_TEST if self._self_test is not None:
+                if body:
+                    return Status.BAD_LENGTH, b""
+                self._run_self_test(self._self_test)
+                return Status.OK, b""
         return Status.BAD_OPCODE, b""
+
+    def self_test(self) -> int:
+        """Carry out the script of the self-test; the signature of the answers."""
+        return signature(
+            self._execute(command[0], command[1:])[1] for command in Script(self.config).commands()
+        )
+
+    def _run_self_test(self, expected: int) -> None:
+        measured = self.self_test()
+        result = Verdict.PASSED if measured == expected else Verdict.FAILED
+        self.memory.self_test = SELF_TEST.pack(result=result, signature=measured)
 
     def _access(self, opcode: int, body: bytes) -> tuple[Status, bytes]:
         if len(body) < ACCESS.size:

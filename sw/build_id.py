@@ -15,7 +15,7 @@ from pathlib import Path
 from relaxon.config import Config
 from relaxon.errors import ToolError
 
-HOST_SOURCES = ("baud.py", "config.py", "layout.py", "protocol.py")
+HOST_SOURCES = ("baud.py", "config.py", "layout.py", "protocol.py", "selftest.py")
 """Modules of the host package that the gateware is made from."""
 
 

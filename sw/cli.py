@@ -1,4 +1,5 @@
-"""The command line: ``relaxon train``, ``predict``, ``info``, ``serve``, ``verify``, ``doctor``.
+"""The command line: ``relaxon train``, ``predict``, ``info``, ``serve``, ``verify``, ``selftest``,
+``doctor``.
 
 Results go to standard output, progress and errors to standard error. An expected error
 (`RelaxonError`) ends with its own exit code, 2 to 7; 1 says that a comparison failed, 130 is Ctrl-C.
@@ -237,6 +238,7 @@ def info(
     elif board is not None:
         with Board.open(board) as opened:
             report.show_config(board, opened.config)
+            report.show_figures("build", list(opened.build_info().items()))
             report.show_figures("counters", list(opened.counters().items()))
 
 
@@ -287,6 +289,47 @@ def verify_command(
         report.out.print("[bold red]DOES NOT AGREE[/]")
         raise typer.Exit(DIFFERENT)
     report.out.print("AGREES in everything recorded")
+
+
+@app.command()
+def selftest(
+    board: Annotated[
+        str, typer.Argument(help="sim, serial:PORT[@BAUD] or tcp:HOST:PORT.", metavar="URL")
+    ],
+    preset: PresetOption = None,
+    inputs: Annotated[int, typer.Option(help="Inputs of a simulated machine.")] = 128,
+    modules: ModulesOption = None,
+    neurons: NeuronsOption = None,
+    lanes: LanesOption = None,
+    store: StoreOption = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds to wait; ample for its size by default.", min=0.1)
+    ] = None,
+) -> None:
+    """Let a board train a built-in set of vectors; exit 0 only if it does so as the model does.
+
+    The sizes are those of a simulated board; others tell their own. Couplings are overwritten.
+    """
+    from relaxon.sim.selftest import expected
+
+    chosen = _preset(preset, modules, neurons)
+    wanted = _machine(chosen, inputs, 10, modules, neurons, lanes, store) if board == "sim" else None
+    with report.err.status(f"opening board {board}"):
+        opened = Board.open(board, wanted)
+    with opened, report.err.status("the board tests itself"):
+        tested = opened.self_test(timeout=timeout)
+        told = opened.build_info()
+        signature = expected(opened.config).signature
+    report.out.print(f"{board}: {_escape(', '.join(f'{k} {v}' for k, v in told.items()))}")
+    report.out.print(f"signature {tested.signature:#010x}, the model's {signature:#010x}")
+    if tested.signature != signature:
+        report.out.print("[bold red]FAILED[/]: the board does not compute what the model does")
+    elif not tested.passed:
+        report.out.print("[bold red]FAILED[/]: right, but the board expects another signature")
+    else:
+        report.out.print("[bold green]PASSED[/]")
+        return
+    raise typer.Exit(DIFFERENT)
 
 
 @app.command(name="doctor")

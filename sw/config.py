@@ -88,7 +88,7 @@ class Config:
         P: neurons computed per clock cycle.
     store
         Weight store: "skewed" or, for single-port memory, "column" (`relaxon.protocol.STORES`).
-        What is computed does not depend on it, only how fast.
+        What is computed does not depend on it, only how fast; "column" has no chain coupling.
     registers
         Run-time parameters; by default the papers' (`Config.preset` has the two named sets).
     field_bits
@@ -227,11 +227,31 @@ class Config:
                 f"{registers.chain_coupling}); lower them or build with field_bits = "
                 f"{1 + bound.bit_length()}"
             )
+        if self.store == "column":
+            self._check_compact(registers)
         if abs(registers.margin) > limit:
             raise ConfigError(
                 f"register margin must be within ±{limit} (field_bits = {self.field_bits}), "
                 f"not {registers.margin}"
             )
+
+    def _check_compact(self, registers: Registers) -> None:
+        """What the compact lanes of a column store can do."""
+        if registers.chain_coupling:
+            raise ConfigError(
+                f"a column store has no chain coupling: register chain_coupling must be 0, not "
+                f"{registers.chain_coupling}, or store must be 'skewed'"
+            )
+        limit = (1 << (self.field_bits - 2)) - 1
+        for name, value in (
+            ("self_coupling", registers.self_coupling),
+            ("self_coupling − margin", registers.self_coupling - registers.margin),
+        ):
+            if abs(value) > limit:
+                raise ConfigError(
+                    f"with a column store, {name} must be within ±{limit} (field_bits = "
+                    f"{self.field_bits}), not {value}"
+                )
 
     # ---- copies and text --------------------------------------------------------------------
 

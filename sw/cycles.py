@@ -21,18 +21,22 @@ from relaxon.layout import Layout
 
 Counts = npt.NDArray[np.int64]
 
-INPUT = 5
+INPUT = 6
 """From taking a sample to the first column of its inputs."""
 REPORT = 6
-"""From an evaluation to its neurons in the list, beside the weight memory's latency."""
-SCAN = 2
+"""From an evaluation to its neurons in the list, beside the weight memory's latency (compact lanes: a
+cycle less)."""
+SCAN = 3
 """From the list to the first column."""
 QUIET = 6
-"""From the last evaluation to the end of a sweep that moves nothing, beside that latency."""
+"""From the last evaluation to the end of a sweep that moves nothing, beside that latency (compact
+lanes: a cycle less)."""
 DECIDE = 3
 """Asking for a decision and seeing its end, beside a cycle a class and the scores' latency."""
 READOUT = 6
 """Start and end of the readout's pass over its words."""
+CLASS = 3
+"""A serial readout's cycles for a class, beside one for each slot and the scores' latency."""
 ROTATION_STEPS = 3
 """Doublings of a rotation's distance that the skewed store does in a cycle."""
 SCORES_ADDED = 4
@@ -42,11 +46,13 @@ SCORES_ADDED = 4
 class Timing(NamedTuple):
     """The numbers that the times below depend on.
 
-    `latency` is the weight memory's, `input_width` the inputs of a word,
-    `input_words` and `readout_words` what is walked over, `decide`
-    the cycles of a decision, `parts` the groups of a module, `learn_step` the cycles in which a
-    neuron (skewed) or a group (column store) learns and `learn_start` what precedes the first,
-    `learn_end` what follows the last; `coupled` is 1 where modules are coupled in a chain.
+    `latency` is the weight memory's, `report` and `quiet` are `REPORT` and `QUIET` of this machine,
+    `label` the cycles that clamping and releasing take by themselves, `input_width` the inputs of a
+    word, `input_words` what is walked over, `decide` the cycles of a decision, `readout` those in
+    which the readout learns all its words (skewed) or a class (column store), `parts` the groups of
+    a module, `learn_step` the cycles in which a neuron (skewed) or a group (column store) learns
+    and `learn_start` what precedes the first, `learn_end` what follows the last; `coupled` is 1
+    where modules are coupled in a chain.
     """
 
     groups: int
@@ -54,9 +60,12 @@ class Timing(NamedTuple):
     parts: int
     columns: int
     latency: int
+    report: int
+    quiet: int
+    label: int
     input_width: int
     input_words: int
-    readout_words: int
+    readout: int
     decide: int
     learn_step: int
     learn_start: int
@@ -74,6 +83,10 @@ def timing(config: Config) -> Timing:
     while strips > 1:
         scores, strips = scores + 1, -(-strips // SCORES_ADDED)
     words = -(-config.inputs // layout.input_word)
+    slots = layout.groups * layout.strip_lanes
+    decide = config.classes + scores + DECIDE
+    if layout.serial:
+        decide = config.classes * (slots + scores + CLASS) + 2
     if skewed:
         step = words * r.learn_input + layout.groups_per_module * r.learn_recurrent
     else:
@@ -83,11 +96,14 @@ def timing(config: Config) -> Timing:
         groups_per_bin=layout.groups_per_bin,
         parts=layout.groups_per_module,
         columns=layout.columns,
-        latency=3 + turns if skewed else 2,
+        latency=3 + turns if skewed else 1,
+        report=REPORT if skewed else REPORT - 1,
+        quiet=QUIET if skewed else QUIET - 1,
+        label=0 if skewed else 2 * layout.groups,
         input_width=layout.input_word,
         input_words=words,
-        readout_words=layout.groups * layout.strip_lanes // layout.readout_width,
-        decide=config.classes + scores + DECIDE,
+        readout=4 * slots if layout.serial else slots // layout.readout_width + READOUT,
+        decide=decide,
         learn_step=step,
         learn_start=SCAN if skewed else 0,
         learn_end=3 if skewed else 2,
@@ -96,9 +112,10 @@ def timing(config: Config) -> Timing:
     )
 
 
-def input_time(t: Timing, changed: Any) -> tuple[int, int]:
-    """Cycles of the input phase, and turns, from the inputs that changed in every word."""
-    free, turns = 0, 0
+def input_time(t: Timing, changed: Any, anew: bool) -> tuple[int, int]:
+    """Cycles of the input phase, and turns, from the inputs that changed in every word; `anew`:
+    the accumulators are cleared first."""
+    free, turns = (1 + t.groups if anew else 0), 0
     for word in range(changed.size):
         n = -(-changed[word] // t.columns)
         if n > 0:
@@ -111,15 +128,19 @@ def event_time(t: Timing, visited: Any, moved: Any, free_sweep: bool) -> tuple[i
     """Cycles of a sweep's evaluations, those from their end to that of its events, and turns, from
     the groups visited and the neurons that moved in every (group, strip)."""
     groups = visited.sum()
-    end, turns, earliest = groups + t.latency + QUIET, 0, 0
-    if not free_sweep:
-        earliest = groups + (t.latency if t.coupled else 0)
+    end, turns, earliest = groups + t.latency + t.quiet, 0, 0
+    if t.skewed == 0:
+        earliest = groups + SCAN
+    elif not free_sweep:
+        earliest = groups
+    if t.coupled and not free_sweep:
+        earliest = groups + t.latency + SCAN
     for strip in range(moved.shape[1]):
         free, at = 0, 0
         for group in range(moved.shape[0]):
             n = -(-moved[group, strip] // t.columns)
             if n > 0:
-                arrival = max(at + t.latency + REPORT, earliest) + SCAN
+                arrival = max(at + t.latency + t.report + SCAN, earliest)
                 free = max(arrival, free) + n * t.parts
                 turns += n
             at += visited[group]
@@ -141,10 +162,10 @@ def visit(t: Timing, visited: Any, moved: Any, first: bool) -> None:
             visited[first_group : first_group + t.groups_per_bin] = 1
 
 
-def learn_time(t: Timing, unstable: Any, readout_learned: bool) -> tuple[int, int]:
+def learn_time(t: Timing, unstable: Any, classes: int) -> tuple[int, int]:
     """Cycles of the learning step, and those in which the weight memory is used, from the unstable
-    neurons in every (group, strip)."""
-    end, turns = t.groups + t.latency + QUIET, 0
+    neurons in every (group, strip) and the classes whose readout learns."""
+    end, turns = t.groups + t.latency + t.quiet, 0
     if t.learn_step > 0:
         for strip in range(unstable.shape[1]):
             free = 0
@@ -153,12 +174,14 @@ def learn_time(t: Timing, unstable: Any, readout_learned: bool) -> tuple[int, in
                 if n > 0:
                     if t.skewed == 0:
                         n = 1
-                    arrival = max(group + t.latency + REPORT, t.groups) + t.learn_start
+                    arrival = max(group + t.latency + t.report + t.learn_start, t.groups)
                     free = max(arrival, free) + n * t.learn_step
                     turns += n
             if free > 0:
                 end = max(end, free + t.learn_end)
-    readout = t.decide + (t.readout_words + READOUT if readout_learned else 0)
+    if t.skewed == 0:  # one after the other
+        return end + t.decide + classes * t.readout, turns * t.learn_step
+    readout = t.decide + (t.readout if classes > 0 else 0)
     return max(end + 1, readout) + 1, turns * t.learn_step
 
 
@@ -201,7 +224,7 @@ def phase_cycles(config: Config, activity: Activity) -> dict[str, Counts]:
     t, a = timing(config), activity
     return {
         "input": a.input_time,
-        "sweep": a.evaluations + a.sweeps + 2 * a.clamped,
+        "sweep": a.evaluations + a.sweeps + (2 + t.label) * a.clamped,
         "event": a.event_time,
         "decide": t.decide * a.decisions,
         "learn": a.learn_time,

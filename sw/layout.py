@@ -12,9 +12,10 @@ The weight store is one array of words, a word being what all lanes hold of one 
 
     W[:, n]        word at                  γ·N + n
     J[m, :, j]     word at   groups·N     + γ·H + j
-    F[:, c]        word at   groups·(N+H) + γ·C + c
+    F[:, c]        word at   groups·(N+H) + c·groups + γ
 
-with γ the group. The readout store is strip after strip, a word holding the C elements of a neuron.
+with γ the group. The readout store is strip after strip, a word holding the C elements of a neuron;
+in a column store the elements lie behind the weights (`Layout.readout_base`).
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from relaxon.errors import DataError
 from relaxon.protocol import Space
 
 ROW_BINS = 64
-"""Most bins of rows of modules."""
+"""Most bins of rows of modules …"""
+SERIAL_ROW_BINS = 8
+"""… and with a column store, where a bin has a power of two of rows."""
 ARRAYS = ("recurrent", "input", "feedback", "readout", "state")
 """Arrays a board holds, by their names in checkpoints."""
 
@@ -60,7 +63,10 @@ class Layout:
         self.rows = -(-m // self.strips)
         """Rows of modules: a row is the modules that share their groups."""
         self.groups = self.rows * self.groups_per_module
+        skewed = config.store == "skewed"
         rows_per_bin = -(-self.rows // ROW_BINS)
+        if not skewed:
+            rows_per_bin = _power_of_two(-(-self.rows // SERIAL_ROW_BINS))
         self.row_bins = -(-self.rows // rows_per_bin)
         """Rows are evaluated again bin by bin, where a neuron of the bin has changed."""
         self.groups_per_bin = rows_per_bin * self.groups_per_module
@@ -73,21 +79,39 @@ class Layout:
         self.feedback_base = self.groups * (config.inputs + config.neurons)
         self.weight_words = self.groups * (config.inputs + config.neurons + config.classes)
 
-        skewed = config.store == "skewed"
+        self.serial = not skewed
+        """Whether the readout is in the weight memory, and works element by element."""
+        self.lone = self.serial and self.strips == 1
+        """Whether there is a single strip that shares what it can."""
         self.columns = 2 if skewed else 1
         """Columns of couplings that the store reads in one cycle."""
         self.banks = max(8, _power_of_two(self.strip_lanes)) if skewed else self.strip_lanes
         """Elements of a strip's store that learn in one cycle."""
         self.input_word = max(8, _power_of_two(self.strip_lanes))
         """Inputs compared with the sample before in one cycle."""
+        self.strip_bytes = self.strip_lanes * self.element_bytes
+        """Bytes of a strip's word of weights."""
+        # The column store keeps the readout behind the weights: a class after another, each from a
+        # multiple of `readout_stride` words on, two bytes an element.
+        pack = self.strip_lanes & -self.strip_lanes
+        while 2 * pack > self.strip_bytes:
+            pack //= 2
+        self.readout_pack = pack
+        """Slots whose elements are in one word; a power of two."""
+        self.readout_stride = _power_of_two(self.groups * self.strip_lanes // pack)
+        self.readout_base = -(-self.weight_words // self.readout_stride) * self.readout_stride
+        self.store_words = self.readout_base + config.classes * self.readout_stride
+        """Words of a column store."""
         self.readout_width = self._readout_width() if skewed else 1
         """Slots of a strip whose readout learns in one cycle."""
 
     def _readout_width(self) -> int:
-        """Wide enough that the readout learns in the time that 1/20 of the neurons take."""
+        """Wide enough that the readout learns in the time that 1/20 of the neurons take, with at
+        most 4 slots over all strips: an element costs about 60 LUT."""
         width = self.strip_lanes
         wanted = 20 * width / (self.config.inputs + self.config.neurons)
-        return next(w for w in (4, 2, 1) if width % w == 0 and (w == 1 or wanted >= 0.7 * w))
+        widths = (w for w in (4, 2) if width % w == 0 and w * self.strips <= 4)
+        return next((w for w in widths if wanted >= 0.7 * w), 1)
 
     # ---- neurons ----------------------------------------------------------------------------
 
@@ -144,6 +168,8 @@ class Layout:
             Space.WEIGHTS: self.weight_words,
             Space.READOUT: self.slots,
             Space.STATE: self.groups,
+            Space.BUILD: protocol.BUILD_BYTES,
+            Space.SELF_TEST: 1,
         }[space]
 
     def word_bytes(self, space: Space) -> int:
@@ -154,6 +180,8 @@ class Layout:
             Space.WEIGHTS: self.lanes * self.element_bytes,
             Space.READOUT: self.config.classes * 2,
             Space.STATE: -(-self.lanes // 8),
+            Space.BUILD: 1,
+            Space.SELF_TEST: protocol.SELF_TEST.size,
         }[space]
 
     @property
@@ -234,7 +262,11 @@ class Layout:
             word = np.broadcast_to(self.slot, self.shape(name))
             return word, np.broadcast_to(np.arange(self.config.classes)[:, None, None], word.shape)
         columns = self.shape(name)[2]
-        word = group[..., None] * columns + np.arange(columns)
+        column = np.arange(columns)
+        if name == "feedback":
+            word = group[..., None] + column * self.groups
+        else:
+            word = group[..., None] * columns + column
         return word, np.broadcast_to(lane[..., None], word.shape)
 
     def pack(self, name: str, array: npt.ArrayLike) -> bytes:

@@ -10,14 +10,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relaxon import protocol
-from relaxon.board import Board, Outcomes, Progress, check_inputs, check_labels
+from relaxon import build_info, protocol
+from relaxon.board import (
+    Board,
+    Outcomes,
+    Progress,
+    SelfTested,
+    check_inputs,
+    check_labels,
+)
 from relaxon.build_id import build_id
 from relaxon.config import Config, Registers
 from relaxon.couplings import Couplings
 from relaxon.errors import ConfigError, DataError, IdentityError, LinkError
 from relaxon.layout import ARRAYS, Layout
-from relaxon.protocol import ACCESS, COUNTERS, OUTCOME, REGISTERS, Opcode, Space
+from relaxon.protocol import (
+    ACCESS,
+    COUNTERS,
+    OUTCOME,
+    REGISTERS,
+    Feature,
+    Opcode,
+    Space,
+    Verdict,
+)
+from relaxon.selftest import Script
 from relaxon.session import Identity, Session
 from relaxon.transport import Transport
 
@@ -25,6 +42,8 @@ CHUNK = 1024
 """Samples whose commands are prepared at once."""
 REPORT_EVERY = 0.1
 """Seconds between two calls of `progress`."""
+SIMULATED_HZ = 50_000
+"""A simulated board is faster than that."""
 
 _TYPES = {"u8": "u1", "u16": "<u2", "u32": "<u4", "i32": "<i4"}
 _OUTCOME = [(name, _TYPES[kind]) for name, kind in OUTCOME.types.items()]
@@ -93,13 +112,21 @@ class LinkBoard(Board):
     def _compare_build(self) -> None:
         """Warn where the board says it was built from other gateware than is installed here."""
         theirs, ours = self.identity.build, build_id(self.config)
-        if theirs not in (0, ours):
-            warnings.warn(
-                f"{self.url} runs gateware of another build ({theirs:#010x}) than the one installed "
-                f"here ({ours:#010x}); build and flash it again if results differ",
-                BuildWarning,
-                stacklevel=3,
-            )
+        if theirs in (0, ours):
+            return
+        try:
+            told = self.build_info()
+            here = build_info.describe(told.get("board", ""))
+            differ = build_info.differences(told, here) or ["nothing it tells of its build"]
+        except DataError as error:
+            differ = [str(error)]
+        warnings.warn(
+            f"{self.url} runs gateware of another build ({theirs:#010x}) than the one installed "
+            f"here ({ours:#010x}); what differs: {'; '.join(differ)}; build and flash it again if "
+            "results differ",
+            BuildWarning,
+            stacklevel=3,
+        )
 
     # ---- samples ----------------------------------------------------------------------------
 
@@ -235,6 +262,35 @@ class LinkBoard(Board):
     def clear_counters(self) -> None:
         """Set every counter to 0 (those of the link have counted on by the time they are read)."""
         self.write_words(Space.COUNTERS, 0, bytes(len(COUNTERS) * protocol.COUNTER_BYTES))
+
+    def build_info(self) -> dict[str, str]:
+        """What the board tells of its build. `DataError` if that is no such text."""
+        return build_info.decode(self.read_words(Space.BUILD, 0, protocol.BUILD_BYTES))
+
+    def self_test(self, *, timeout: float | None = None) -> SelfTested:
+        """Let the board test itself; see `Board.self_test`.
+
+        An interrupt leaves couplings, state and registers to the test.
+        """
+        if not self.identity.features & Feature.SELF_TEST:
+            raise ConfigError(f"{self.url} was built without a self-test: build it with one")
+        if timeout is None:
+            clock_hz = self.identity.clock_hz or SIMULATED_HZ
+            timeout = self.session.timeout + 2 * Script(self.config).cycles() / clock_hz
+        read = bytes((Opcode.READ,)) + ACCESS.pack(space=Space.SELF_TEST, address=0, count=1)
+        usual, self.session.timeout = self.session.timeout, timeout
+        try:
+            _, word = self.session.run([bytes((Opcode.SELF_TEST,)), read])
+        except LinkError as error:
+            raise type(error)(f"the self-test of {self.url} gave no verdict: {error}") from None
+        finally:
+            self.session.timeout = usual
+        whole = len(word) == protocol.SELF_TEST.size
+        verdict = protocol.SELF_TEST.unpack(word) if whole else {"result": Verdict.NEVER}
+        if verdict["result"] not in (Verdict.PASSED, Verdict.FAILED):
+            raise LinkError(f"{self.url} answered no verdict of its self-test, but {word.hex()}")
+        self.registers = self.config.registers
+        return SelfTested(verdict["result"] == Verdict.PASSED, verdict["signature"])
 
     def close(self) -> None:
         """Close the link; twice is once."""

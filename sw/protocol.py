@@ -17,7 +17,7 @@ import enum
 import struct
 from dataclasses import dataclass
 
-VERSION = 2
+VERSION = 3
 """Protocol version; a host refuses a board that speaks another one."""
 
 SLOTS = 16
@@ -45,6 +45,7 @@ class Opcode(enum.IntEnum):
     TRAIN = 0x04
     INFER = 0x05
     SCORE = 0x06
+    SELF_TEST = 0x07
 
 
 class Status(enum.IntEnum):
@@ -76,6 +77,22 @@ class Space(enum.IntEnum):
     WEIGHTS = 2
     READOUT = 3
     STATE = 4
+    BUILD = 5
+    SELF_TEST = 6
+
+
+class Feature(enum.IntFlag):
+    """What a board may have been built with or without: the bits of `features` in IDENTITY."""
+
+    SELF_TEST = 1
+
+
+class Verdict(enum.IntEnum):
+    """How the last self-test ended. None is reported while one runs: it is waited for."""
+
+    NEVER = 0
+    PASSED = 1
+    FAILED = 2
 
 
 class Fields:
@@ -120,17 +137,25 @@ IDENTITY = Fields(
     nonce="u32", version="u8", expected="u8", build="u32", modules="u16", neurons="u16",
     inputs="u16", classes="u16", weight_bits="u8", readout_bits="u8", lanes="u16", store="u8",
     field_bits="u8", rx_bytes="u16", slot_bytes="u16", clock_hz="u32",
+    features="u8",
 )
 """HELLO's answer: the caller's nonce, the protocol version, the sequence number the board
 expects next, the build, the configuration, the receive buffer (the byte credit), the largest
-encoded reply, and the clock (0 in simulation). `store` is a place in `STORES`."""
+encoded reply, the clock (0 in simulation) and what else it has (`Feature`). `store` is a place in
+`STORES`."""
 STORES = ("column", "skewed")
-"""Kinds of weight store. `column`: words of one column, learned by columns; one access per cycle.
+"""Kinds of weight store. `column`: words of one column, learned by columns; one access per cycle; the
+readout in the same memory, compact lanes without chain coupling.
 `skewed`: any column or row of couplings per cycle, two columns at a time; true dual-port memory."""
 OUTCOME = Fields(prediction="u8", learned="u8", sweeps="u16", unstable="u16")
 """TRAIN's and INFER's answer; SCORE's is this followed by `classes` scores of 4 bytes (i32)."""
 EXPECTED = Fields(expected="u8")
 """The body of an OUT_OF_SEQUENCE answer."""
+SELF_TEST = Fields(result="u8", signature="u32")
+"""The word of Space.SELF_TEST: a `Verdict`, and the signature that was measured."""
+BUILD_BYTES = 256
+"""Bytes of Space.BUILD: UTF-8 text, a line ``key=value`` for each thing known of the build
+(`relaxon.build_info`), and zeros."""
 SCORE_BYTES = 4
 REGISTER_BYTES = 4
 COUNTER_BYTES = 8
@@ -195,7 +220,10 @@ COUNTERS = (
     Counter("updates", 40, "unstable neurons at learning steps"),
     Counter("saturations", 40, "elements of J and W whose update was cut at the range's end"),
     Counter("readout_saturations", 40, "elements of O whose update was cut"),
-    Counter("field_envelope", 32, "bitwise or of h (of ~h where h < 0) over every field evaluated"),
+    Counter(
+        "field_envelope", 32,
+        "bitwise or of h (of ~h where h < 0) over the fields of all sweeps; 0 with a column store",
+    ),
     Counter("weight_accesses", 48, "cycles in which the weight memory was used, summed over strips"),
     Counter("cycles", 48, "clock cycles spent on samples: the sum of the phases below"),
     Counter("cycles_input", 48, "… adding the columns of inputs that changed"),

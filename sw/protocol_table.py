@@ -55,7 +55,19 @@ Link counters count on reception: a READ of the counters has counted its own fra
 A WRITE to any space but COUNTERS makes the next sample compute its fields anew, which takes longer
 and changes nothing else.
 
-IDENTITY's `store` is 0 for the store {stores[0]}, 1 for {stores[1]}.
+IDENTITY's `store` is 0 for the store {stores[0]}, 1 for {stores[1]}; bit 0 of `features` says that the
+board has a self-test. Without one, SELF_TEST is a BAD_OPCODE.
+
+BUILD is UTF-8 text and zeros: a line `key=value` for each thing known of the build, such as `board`,
+`git` (the description of the commit), `seed` and the versions of tools.
+
+SELF_TEST is answered at once; the test begins when it is, and every later frame waits until the test
+is over. So does a READ of the word SELF_TEST, whose `result` is {results}. The
+test carries out the commands of `relaxon.selftest.Script` as if they came from the host, but for
+sequence numbers, answers and the link's counters. It overwrites registers (with their values after
+power-up), couplings and state, and counts in the machine's counters. `signature` is the CRC-32 of the
+answers, each without its sequence number. A button may start the same test: it is for boards without a
+host, which is not told.
 
 Undefined is what follows when a host writes what the machine cannot have: a diagonal of J other than
 0, elements out of range, or registers whose fields exceed `field_bits`. The driver refuses them.
@@ -85,6 +97,7 @@ def document() -> str:
         Opcode.TRAIN: (f"{fields(protocol.TRAIN)}, input bits", fields(protocol.OUTCOME)),
         Opcode.INFER: ("input bits", fields(protocol.OUTCOME)),
         Opcode.SCORE: ("input bits", f"{fields(protocol.OUTCOME)}, `classes` scores i32"),
+        Opcode.SELF_TEST: ("nothing", "nothing"),
     }
     spaces = {
         Space.REGISTERS: (f"{protocol.REGISTER_BYTES} bytes, two's complement", "the table below"),
@@ -92,6 +105,8 @@ def document() -> str:
         Space.WEIGHTS: (f"{element} for each lane, two's complement", "`relaxon.layout`"),
         Space.READOUT: ("`classes` elements of 2 bytes", "one word per slot, strip after strip"),
         Space.STATE: (f"{bit} for each lane", "one word per group"),
+        Space.BUILD: ("1 byte", f"{protocol.BUILD_BYTES} of them, see below; writes are ignored"),
+        Space.SELF_TEST: (fields(protocol.SELF_TEST), "one, see below; writes are ignored"),
     }
     return "\n".join(
         [
@@ -110,6 +125,7 @@ def document() -> str:
             BEHAVIOUR.format(
                 overhead=protocol.FRAME_OVERHEAD, slots=protocol.SLOTS, window=protocol.WINDOW,
                 stores=protocol.STORES,
+                results=", ".join(f"{r.value} {r.name}" for r in protocol.Verdict),
             ),
             "## Address spaces\n",
             rows(

@@ -49,6 +49,7 @@ class Identity:
     rx_bytes: int
     slot_bytes: int
     clock_hz: int
+    features: int
 
 
 @dataclass

@@ -42,9 +42,11 @@ class Host:
 
     async def _write(self, data: bytes) -> None:
         self._dut.rx__valid.value = 1
-        for byte in data:  # the core is always ready
+        for byte in data:
             self._dut.rx__payload.value = byte
             await RisingEdge(self._dut.clk)
+            while not self._dut.rx__ready.value:
+                await RisingEdge(self._dut.clk)
         self._dut.rx__valid.value = 0
 
 
@@ -55,17 +57,21 @@ class Fields:
         self._layout, self._bits = Layout(config), config.field_bits
         array = dut.component.machine.array
         self._lanes = [
-            getattr(
-                getattr(getattr(array, f"strip{strip}"), f"cluster{lane // LANES}"),
-                f"lane{lane % LANES}",
-            )
+            self._lane(getattr(array, f"strip{strip}"), lane)
             for strip in range(self._layout.strips)
             for lane in range(self._layout.strip_lanes)
         ]
 
+    def _lane(self, strip, lane: int) -> dict:
+        """The memories of a lane, by name."""
+        if self._layout.serial:
+            return {name: getattr(strip.lanes, f"{name}{lane}") for name in ("drive", "recur")}
+        one = getattr(getattr(strip, f"cluster{lane // LANES}"), f"lane{lane % LANES}")
+        return {name: getattr(one, name) for name in ("drive", "recur")}
+
     def read(self, name: str) -> np.ndarray:
         """Memory `name` of every neuron's lane at the word of its group, (M, H)."""
-        memories = [getattr(lane, name) for lane in self._lanes]
+        memories = [lane[name] for lane in self._lanes]
         words = [
             [memory[group].value.to_signed() for group in range(self._layout.groups)]
             for memory in memories
@@ -81,7 +87,7 @@ async def fields_are_what_the_couplings_say(dut):
     x, y = random_samples(config, given["samples"], seed=5)
     couplings = random_couplings(config, seed=5)  # some are at the end of their range
 
-    await start(dut, rx__valid=0, tx__ready=1)
+    await start(dut, rx__valid=0, tx__ready=1, start_self_test=0)
     host, fields, model = Host(dut), Fields(dut, config), ModelBoard(config)
     model.load(couplings)
     await host.send(write_registers(config))

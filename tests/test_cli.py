@@ -16,8 +16,12 @@ from typer.testing import CliRunner
 
 from relaxon import Config, Couplings, checkpoint, cli, doctor
 from relaxon.board import Board
+from relaxon.errors import ConfigError
+from relaxon.linkboard import LinkBoard
 from relaxon.protocol import CHIP_COUNTERS, PHASES
 from relaxon.sim.modelboard import ModelBoard
+from relaxon.sim.selftest import expected
+from relaxon.sim.twin import Twin, TwinTransport
 
 TINY = next(path for path in GOLDEN if path.stem == "tiny-h8-n5")
 
@@ -200,6 +204,8 @@ def test_ctrl_c_while_comparing_keeps_the_results(here: Path, monkeypatch: pytes
         (("info",), 2, "either a FILE or --board URL"),
         (("info", "--board", "model"), 2, "needs a configuration"),
         (("serve", "--tcp", "host"), 2, "[HOST:]PORT with a port"),
+        (("selftest", "model"), 2, "needs a configuration"),
+        (("selftest", "serial:/dev/none"), 4, "/dev/none"),
     ],
 )
 def test_expected_errors_are_one_message_and_an_exit_code_of_their_own(
@@ -261,7 +267,11 @@ def test_verify_accepts_recorded_runs(golden: Recorded):
     for store in ("column", "skewed"):
         file = golden.folder / f"{golden.name}.npz"
         result = run("verify", file, "--lanes", 8, "--store", store)
-        assert result.exit_code == 0 and "AGREES in everything recorded" in result.output
+        if store == "column" and golden.config.registers.chain_coupling:
+            assert result.exit_code == ConfigError.exit_code
+            assert "a column store has no chain coupling" in result.output
+        else:
+            assert result.exit_code == 0 and "AGREES in everything recorded" in result.output
 
 
 def test_verify_refuses_a_run_with_a_single_other_weight(here: Path):
@@ -273,6 +283,40 @@ def test_verify_refuses_a_run_with_a_single_other_weight(here: Path):
     result = run("verify", "other.npz")
     assert result.exit_code == 1
     assert "1 of 40 differ" in result.output and "DOES NOT AGREE" in result.output
+
+
+@pytest.mark.parametrize(
+    "measures, expects, code, said",
+    [
+        ("right", "right", 0, "PASSED"),
+        ("right", "other", 1, "the board expects another signature"),
+        ("wrong", "right", 1, "the board does not compute what the model does"),
+        ("wrong", "wrong", 1, "the board does not compute what the model does"),
+    ],
+)
+def test_selftest_believes_the_model_alone(
+    monkeypatch: pytest.MonkeyPatch, measures: str, expects: str, code: int, said: str
+):
+    config = Config(modules=2, neurons=4, inputs=6, classes=3, lanes=4)
+    right = expected(config).signature
+    signatures = {"right": right, "other": right ^ 1, "wrong": right ^ 2}
+    twin = Twin(config, about=b"board=some\n", self_test=signatures[expects])
+    if measures == "wrong":
+        monkeypatch.setattr(twin, "self_test", lambda: signatures["wrong"])
+    monkeypatch.setattr(Board, "open", lambda url, config: LinkBoard(TwinTransport(twin)))
+    result = run("selftest", "tcp:somewhere:1", "--timeout", 3)
+    assert (result.exit_code, said in result.output) == (code, True), result.output
+    assert f"the model's {right:#010x}" in result.output and "board some" in result.output
+
+
+def test_info_shows_a_board_and_its_build(monkeypatch: pytest.MonkeyPatch):
+    config = Config(modules=2, neurons=4, inputs=6, classes=3, lanes=4)
+    twin = Twin(config, about=b"board=some\ngit=v1-dirty\n")
+    monkeypatch.setattr(Board, "open", lambda url: LinkBoard(TwinTransport(twin)))
+    result = run("info", "--board", "tcp:somewhere:1")
+    assert result.exit_code == 0
+    for word in ("git", "v1-dirty", "neurons", "weight_accesses"):
+        assert word in result.output
 
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch):

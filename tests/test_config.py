@@ -144,3 +144,13 @@ def test_recorded_configurations_are_understood(golden: Recorded):
     """Their registers are the presets' own (feedback is stored as recorded)."""
     assert golden.config.to_json()
     assert golden.config.registers.learn_input == 1
+
+
+def test_what_compact_lanes_cannot_do_is_refused():
+    column = Config(modules=2, neurons=32, inputs=9, lanes=8, store="column")
+    with pytest.raises(ConfigError, match="chain_coupling must be 0, not 5, or store must be 'skewed'"):
+        column.with_registers(chain_coupling=5)
+    limit = (1 << (column.field_bits - 2)) - 1
+    column.with_registers(self_coupling=0, margin=limit)
+    with pytest.raises(ConfigError, match=f"self_coupling − margin must be within ±{limit}"):
+        column.with_registers(self_coupling=0, margin=limit + 1)

@@ -7,9 +7,10 @@ import random
 import pytest
 from faults import messages
 
-from relaxon import Config
+from relaxon import Config, build_info
 from relaxon.framing import encode
 from relaxon.layout import Layout
+from relaxon.linkboard import LinkBoard
 from relaxon.protocol import (
     ACCESS,
     COUNTERS,
@@ -21,6 +22,7 @@ from relaxon.protocol import (
     Opcode,
     Space,
 )
+from relaxon.sim.selftest import expected
 from relaxon.sim.simulated import SimulatedTransport
 from relaxon.sim.twin import Twin
 from relaxon.transport import Transport
@@ -51,7 +53,8 @@ class Frames:
         rng = self.rng
         near = (expected - rng.randrange(20)) & 0xFF
         sequence = rng.choices((expected, near, rng.randrange(256)), (8, 2, 1))[0]
-        opcode = rng.choice((*Opcode, *Opcode, Opcode.TRAIN, 0, 7, 200))
+        others = [opcode for opcode in Opcode if opcode != Opcode.SELF_TEST]  # which takes its time
+        opcode = rng.choice((*others * 3, Opcode.TRAIN, Opcode.SELF_TEST, 0, 8, 200))
         frame = encode(bytes((sequence, opcode)) + self._body(opcode))
         at = rng.randrange(len(frame))
         damage = rng.random()
@@ -76,15 +79,17 @@ class Frames:
             body = rng.randbytes(HELLO.size)
         elif opcode in (Opcode.READ, Opcode.WRITE):
             body = self._access(opcode)
+        elif opcode == Opcode.SELF_TEST:
+            body = b"" if rng.random() < 0.5 else b"\0"
         else:
             label = bytes([rng.randrange(CONFIG.classes + 1)]) if opcode == Opcode.TRAIN else b""
             body = label + rng.randbytes(self.layout.input_bytes)
-        return body[: rng.randrange(len(body))] if rng.random() < 0.08 else body
+        return body[: rng.randrange(len(body))] if body and rng.random() < 0.08 else body
 
     def _access(self, opcode: int) -> bytes:
         rng, layout = self.rng, self.layout
-        space = rng.choice((*Space, *Space, 5))
-        if space == 5:
+        space = rng.choice((*Space, *Space, 7))
+        if space == 7:
             return ACCESS.pack(space=space, address=0, count=1)
         words, size = layout.words(space), layout.word_bytes(space)
         address, count = rng.randrange(words + 1), rng.choice((1, 1, 2, 3, 0, 200))
@@ -134,6 +139,12 @@ def counts(frame: bytes) -> bool:
     )
 
 
+def told() -> bytes:
+    """What the simulated board tells of its build."""
+    with LinkBoard(SimulatedTransport(CONFIG), CONFIG) as board:
+        return build_info.encode(board.build_info())
+
+
 class Pair:
     """A simulated board and its twin, given the same bytes."""
 
@@ -141,7 +152,10 @@ class Pair:
         self.chip = SimulatedTransport(CONFIG, interval=interval)
         self.chip.write(hello())
         (identity,) = messages(everything(self.chip))
-        self.twin = Twin(CONFIG, build=IDENTITY.unpack(identity[HEADER_BYTES:])["build"])
+        self.twin = Twin(
+            CONFIG, build=IDENTITY.unpack(identity[HEADER_BYTES:])["build"], about=told(),
+            self_test=expected(CONFIG).signature,
+        )  # fmt: skip
         assert messages(self.twin.feed(hello())) == [identity]
 
     def check(self, data: bytes, wanted: bytes) -> None:

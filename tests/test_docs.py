@@ -9,13 +9,16 @@ from types import ModuleType
 import pytest
 
 from relaxon import link_budget, protocol_table
+from relaxon.boards import embedding
 from relaxon.cli import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-@pytest.mark.parametrize("page, source", [("protocol", protocol_table), ("link", link_budget)])
+@pytest.mark.parametrize(
+    "page, source", [("protocol", protocol_table), ("link", link_budget), ("embedding", embedding)]
+)
 def test_made_pages_are_up_to_date(page: str, source: ModuleType) -> None:
     written = (ROOT / "docs" / f"{page}.md").read_text()
     assert written == source.document(), f"run: python -m {source.__name__} > docs/{page}.md"

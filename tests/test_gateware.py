@@ -69,11 +69,18 @@ MACHINES = {
 
 
 COLUMNS = (
-    "one-module", "fewer-neurons-than-lanes", "padded", "side-by-side", "chain-of-large",
+    "one-module", "fewer-neurons-than-lanes", "padded", "side-by-side", "no-sweeps",
     "saturating", "many-sweeps", "recurrent-alone-learns",
 )  # fmt: skip
 """Machines that are run with the column store, too."""
-CASES = [(name, "skewed") for name in MACHINES] + [(name, "column") for name in COLUMNS]
+COMPACT = {
+    "like-the-icebreaker": machine(3, 16, 4, 21, preset="modules", gate=300),
+    "many-rows": machine(21, 4, 2, 9, preset="modules", gate=60),  # several of them in a bin
+}
+"""Machines for the column store alone."""
+CASES = [(name, "skewed") for name in MACHINES]
+CASES += [(name, "column") for name in (*COLUMNS, *COMPACT)]
+MACHINES |= COMPACT
 
 
 @contextmanager

@@ -83,7 +83,7 @@ def test_columns_lie_where_the_documentation_says(config: Config):
             ("recurrent", j := config.neurons - 1,
              groups * config.inputs + gamma * config.neurons + j),
             ("feedback", c := 1,
-             groups * (config.inputs + config.neurons) + gamma * config.classes + c),
+             groups * (config.inputs + config.neurons) + c * groups + gamma),
         ):  # fmt: skip
             _, first, _ = layout.place(name)
             assert first + layout._index(name)[0][m, i, column] == word
@@ -137,3 +137,13 @@ def test_fresh_couplings_have_the_layouts_shapes(config: Config):
     couplings = Couplings.fresh(config, seed=0)
     for name in Couplings.NAMES:
         assert getattr(couplings, name).shape == Layout(config).shape(name)
+
+
+def test_a_column_store_has_a_place_for_every_element_of_the_readout(config: Config):
+    layout = Layout(config.replace(store="column"))
+    slots = layout.groups * layout.strip_lanes
+    assert layout.readout_base >= layout.weight_words
+    assert layout.readout_base % layout.readout_stride == 0
+    assert layout.readout_stride * layout.readout_pack >= slots  # of a class
+    assert layout.strip_lanes % layout.readout_pack == 0  # no group begins within a word
+    assert 2 * layout.readout_pack <= layout.strip_bytes

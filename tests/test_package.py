@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 FOLDERS = {"relaxon": "sw", "relaxon.hw": "hw", "relaxon.sim": "sim", "relaxon.boards": "boards"}
 
-FLOOR = {"baud", "protocol", "errors", "config", "layout", "couplings", "cycles"}
+FLOOR = {"baud", "protocol", "errors", "config", "layout", "couplings", "cycles", "selftest"}
 """What everything may stand on."""
 
 

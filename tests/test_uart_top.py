@@ -5,6 +5,7 @@ import pytest
 from relaxon import Config
 from relaxon.hw.top import Top
 from relaxon.sim.cocotb_runner import NO_ICARUS, SIMULATORS, Simulator, has_icarus, simulate
+from relaxon.sim.selftest import expected
 
 CONFIG = Config(modules=2, neurons=6, inputs=10, classes=3, lanes=4).with_registers(
     chain_coupling=20
@@ -19,9 +20,14 @@ BUILD = 0xDEC0DE
 def test_trains_over_the_uart_pins_as_the_model_does(simulator: Simulator, baud: int, tmp_path):
     if simulator == "icarus" and not has_icarus():
         pytest.skip(NO_ICARUS)
-    top = Top(CONFIG, clock_hz=CLOCK_HZ, baud=baud, build=BUILD)
+    signature = expected(CONFIG).signature
+    top = Top(
+        CONFIG, clock_hz=CLOCK_HZ, baud=baud, build=BUILD, about=b"board=none\n",
+        self_test=signature,
+    )  # fmt: skip
     parameters = {
         "structure": CONFIG.structure(), "registers": CONFIG.registers.as_dict(),
         "cycles_per_bit": CLOCK_HZ // baud, "clock_hz": CLOCK_HZ, "build": BUILD,
+        "self_test": signature,
     }  # fmt: skip
-    assert simulate(top, "bench_top", simulator, tmp_path, parameters=parameters) == 1
+    assert simulate(top, "bench_top", simulator, tmp_path, parameters=parameters) == 2

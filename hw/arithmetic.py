@@ -1,0 +1,23 @@
+"""Sums with a sign that is a signal; products with a constant."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import add
+
+from amaranth import Cat, Const, Value
+
+
+def plus(value, other, negative) -> Value:
+    """value + other or, where `negative`, value − other, with one carry chain; one bit wider."""
+    width = max(len(value), len(other)) + 1
+    first, second = (Cat(v, v[-1].replicate(width - len(v))) for v in (value, other))
+    total = Cat(negative, first) + Cat(negative, second ^ negative.replicate(width))
+    return total[1 : 1 + width].as_signed()
+
+
+def times(value, constant: int) -> Value:
+    """value × constant, both not negative, as a sum of shifted values: multipliers of an FPGA are
+    few, and better used elsewhere."""
+    bits = (bit for bit in range(constant.bit_length()) if constant >> bit & 1)
+    return reduce(add, (Cat(Const(0, bit), value) for bit in bits), Const(0))

@@ -1,0 +1,186 @@
+"""The lanes of a column store: as little logic as it takes, one multiplier and one adder each.
+
+Nearly everything is a product, added to what was accumulated (operand and factor, in half LSB)::
+
+    a column, an input's or a neuron's   element × ±2^(shift + 1)
+    learning                             ±1      × 2^(shift + 1)
+    a sweep                              s       × 2 J_D
+    stability                            s       × (2 (J_D − κ) − 1)
+
+A and R are two memories, and R's adder takes the sum of A and the product: so an evaluation finds
+h = A + R + product there and, where A is read from a word that is always 0, an addition to R finds its
+sum. For stability the half LSB settles h = ±κ: s = +1 is stable at h − κ − ½ ≥ 0, s = −1 at
+h + κ + ½ < 0. The label is no part of an evaluation: its column is added to A, and taken off again.
+"""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from relaxon.hw.lane import FACTOR_BITS, addend_layout, target_layout
+from relaxon.hw.operation import Mode, element_shape, evaluation_layout
+from relaxon.layout import Layout
+
+
+class CompactLanes(wiring.Component):
+    """All lanes of a strip.
+
+    Parameters
+    ----------
+    layout
+        The machine's geometry.
+
+    Members
+    -------
+    addend, factor, target : In
+        At stage −1: see `Lane`.
+    hit, up : In(lanes)
+        Likewise: who learns, and in which direction.
+    evaluation : In
+        At stage −1.
+    a : In(elements), state : In(lanes)
+        At stage 0: couplings; the states of the evaluation's group.
+    self_coupling, margin : In(signed)
+        Registers.
+    reported, sign : Out(lanes)
+        At stage 3: neurons that flip, or are unstable; their new, or unchanged, signs.
+
+    Timing
+    ------
+    One addition or evaluation per cycle, and an evaluation of a group two cycles after an addition
+    to it.
+    """
+
+    def __init__(self, layout: Layout):
+        self.layout = layout
+        field, lanes = signed(layout.config.field_bits), layout.strip_lanes
+        super().__init__(
+            {
+                "addend": In(addend_layout(layout)),
+                "factor": In(signed(FACTOR_BITS)),
+                "hit": In(lanes),
+                "up": In(lanes),
+                "target": In(target_layout(layout)),
+                "evaluation": In(evaluation_layout(layout)),
+                "a": In(data.ArrayLayout(element_shape(layout), lanes)),
+                "state": In(lanes),
+                "self_coupling": In(field),
+                "margin": In(field),
+                "reported": Out(lanes),
+                "sign": Out(lanes),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        layout, lanes = self.layout, self.layout.strip_lanes
+        product_shape = signed(layout.config.field_bits + 2)  # room for the margin, and half an LSB
+        # Stage 0: an addition or an evaluation, never both.
+        now, how = Signal.like(self.evaluation), Signal.like(self.addend)
+        hit, up, shifted = Signal(lanes), Signal(lanes), Signal.like(self.factor)
+        target = Signal.like(self.target)
+        m.d.sync += [
+            now.eq(self.evaluation),
+            how.eq(self.addend),
+            hit.eq(self.hit),
+            up.eq(self.up),
+            shifted.eq(self.factor),
+            target.eq(self.target),
+        ]
+        # Stage 1: operands and factor are there, the accumulators are being read.
+        factor = Signal(signed(max(layout.config.field_bits, FACTOR_BITS + 1)))
+        operands = [Signal(self.a[p].shape(), name=f"operand{p}") for p in range(lanes)]
+        one = now.valid | how.learned
+        for p, operand in enumerate(operands):
+            positive, counts = Mux(now.valid, self.state[p], up[p]), now.valid | hit[p]
+            m.d.sync += operand.eq(
+                Mux(one, Mux(counts, Mux(positive, 1, -1), 0), self.a[p])
+            )
+        with m.If(~now.valid):
+            m.d.sync += factor.eq(shifted << 1)
+        with m.Elif(now.mode == Mode.FREE):
+            m.d.sync += factor.eq(0)
+        with m.Elif(now.mode == Mode.SWEEP):
+            m.d.sync += factor.eq(self.self_coupling << 1)
+        with m.Else():
+            m.d.sync += factor.eq(((self.self_coupling - self.margin) << 1) - 1)
+        # A word beyond those of the groups stays 0.
+        group = Mux(now.valid, now.group, target.group)
+        adds_recur = ~now.valid & ~target.drive
+        drive_zero = adds_recur | (~now.valid & target.clear)
+        recur_zero = Mux(now.valid, now.mode == Mode.FREE, target.clear)
+        drive_read, recur_read = (
+            Signal(len(group) + 1, name=f"{name}_read") for name in ("drive", "recur")
+        )
+        reading = Signal.like(target)
+        m.d.sync += [
+            drive_read.eq(Cat(group, drive_zero)),
+            recur_read.eq(Cat(group, recur_zero)),
+            reading.eq(target),
+        ]
+        # Stage 2: add, and write.
+        where, again = Signal.like(target), Signal()
+        m.d.sync += [
+            where.eq(reading),
+            again.eq(
+                where.valid
+                & reading.valid
+                & (where.group == reading.group)
+                & ((where.drive == reading.drive) | where.clear)
+            ),
+        ]
+        # Stage 3: what the field means.
+        states, mode = [self.state], [now.mode]
+        for stage in (1, 2, 3):
+            later, way = Signal(lanes, name=f"state{stage}"), Signal(Mode, name=f"mode{stage}")
+            m.d.sync += [later.eq(states[-1]), way.eq(mode[-1])]
+            states.append(later)
+            mode.append(way)
+        for p, operand in enumerate(operands):
+            product = Signal(product_shape, name=f"product{p}")
+            m.d.sync += product.eq(operand * factor)
+            negative = self._lane(m, p, product, drive_read, recur_read, where, again)
+            m.d.comb += [
+                self.reported[p].eq(negative == states[3][p]),
+                self.sign[p].eq(Mux(mode[3] == Mode.STABILITY, states[3][p], ~negative)),
+            ]
+        return m
+
+    def _lane(self, m: Module, p: int, product, drive_read, recur_read, where, again) -> Value:
+        """Accumulators and adders of a lane; returns the sign of its field at stage 3."""
+        layout = self.layout
+        shape = signed(layout.config.field_bits)
+        found = {}
+        writes = {}
+        for name, address in (("drive", drive_read), ("recur", recur_read)):
+            m.submodules[f"{name}{p}"] = memory = Memory(
+                shape=shape, depth=(1 << len(address) - 1) + 1, init=[]
+            )
+            read, write = memory.read_port(), memory.write_port()
+            m.d.comb += [read.addr.eq(address), write.addr.eq(where.group)]
+            found[name], writes[name] = read.data, write
+        drive, recur = found.values()
+        added, total = (
+            Signal(signed(len(drive) + 1), name=f"{name}{p}") for name in ("added", "total")
+        )
+        if layout.groups_per_module == 1:
+            # What was written a cycle ago was not there to be read; with more groups, no two
+            # additions to one follow each other.
+            latest = Signal(shape, name=f"latest{p}")
+            m.d.sync += latest.eq(Mux(where.drive, added, total))
+            drive = Mux(again & where.drive, latest, drive)
+            recur = Mux(again & ~where.drive, latest, recur)
+        field = Signal.like(total, name=f"field{p}")
+        m.d.comb += [
+            added.eq((Cat(Const(0, 1), drive).as_signed() + product) >> 1),
+            total.eq(added + recur),
+            writes["drive"].data.eq(added),
+            writes["drive"].en.eq(where.valid & (where.drive | where.clear)),
+            writes["recur"].data.eq(total),
+            writes["recur"].en.eq(where.valid & (~where.drive | where.clear)),
+        ]
+        m.d.sync += field.eq(total)
+        return field[-1]

@@ -1,0 +1,98 @@
+"""A memory that is read or written in a cycle, never both: what iCE40's SPRAM can do."""
+
+from __future__ import annotations
+
+from amaranth import Cat, ClockSignal, Const, Instance, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+SPRAM_WORDS, SPRAM_BYTES = 1 << 14, 2
+"""An SPRAM block is 16384 words of 16 bits; every four bits can be written by themselves."""
+SPRAM_DEVICES = ("iCE40UP3K", "iCE40UP5K")
+
+
+class SinglePortMemory(wiring.Component):
+    """Words of whole bytes, which are written one by one.
+
+    On a platform with SPRAM it is made of that; elsewhere, and in simulation, of `amaranth.lib.memory`.
+    What it holds at first is undefined.
+
+    Parameters
+    ----------
+    words, word_bytes
+        Its size.
+
+    Members
+    -------
+    address : In
+    write : In(word_bytes)
+        Bytes of `data` to be stored; if none, the word is read.
+    data : In(8 × word_bytes)
+    word : Out(8 × word_bytes)
+        The word read, one cycle later; undefined after a write.
+    """
+
+    def __init__(self, words: int, word_bytes: int):
+        self._words, self._bytes = words, word_bytes
+        super().__init__(
+            {
+                "address": In(bits_for(max(1, words - 1))),
+                "write": In(word_bytes),
+                "data": In(8 * word_bytes),
+                "word": Out(8 * word_bytes),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        if getattr(platform, "device", None) in SPRAM_DEVICES:
+            self._spram(m)
+            return m
+        m.submodules.memory = memory = Memory(
+            shape=8 * self._bytes, depth=max(2, self._words), init=[]
+        )
+        read, write = memory.read_port(), memory.write_port(granularity=8)
+        m.d.comb += [
+            read.addr.eq(self.address),
+            read.en.eq(~self.write.any()),
+            write.addr.eq(self.address),
+            write.data.eq(self.data),
+            write.en.eq(self.write),
+            self.word.eq(read.data),
+        ]
+        return m
+
+    def _spram(self, m: Module) -> None:
+        """Blocks side by side, and one after another where the words do not fit one."""
+        rows = -(-self._words // SPRAM_WORDS)
+        row, address = self.address[14:], Signal(14)
+        last = Signal.like(row)
+        m.d.comb += address.eq(self.address)
+        m.d.sync += last.eq(row)
+        for column in range(0, self._bytes, SPRAM_BYTES):
+            words = []
+            bytes_ = slice(column, column + SPRAM_BYTES)
+            for at in range(rows):
+                word, chosen = Signal(16, name=f"word{at}"), Const(1) if rows == 1 else row == at
+                enable = Cat(self.write[bytes_], Const(0, 2))[:SPRAM_BYTES]
+                m.submodules[f"spram{at}_{column}"] = Instance(
+                    "SB_SPRAM256KA",
+                    i_ADDRESS=address,
+                    i_DATAIN=Cat(self.data[8 * column : 8 * (column + SPRAM_BYTES)], Const(0, 16))[:16],
+                    i_MASKWREN=Cat(bit.replicate(2) for bit in enable),
+                    i_WREN=self.write.any(),
+                    i_CHIPSELECT=chosen,
+                    i_CLOCK=ClockSignal(),
+                    i_STANDBY=0,
+                    i_SLEEP=0,
+                    i_POWEROFF=1,
+                    o_DATAOUT=word,
+                )
+                words.append(word)
+            found = words[0]
+            for at in range(1, rows):
+                found = (last == at).replicate(16) & words[at] | (last != at).replicate(16) & found
+            part = self.word[8 * column : 8 * (column + SPRAM_BYTES)]
+            m.d.comb += part.eq(found)

@@ -1,0 +1,68 @@
+"""The memory of a column store: one port, bytes written one by one; SPRAM where there is any."""
+
+from __future__ import annotations
+
+import random
+from types import SimpleNamespace
+
+import pytest
+from amaranth.hdl import Fragment, Instance
+from amaranth.sim import Simulator
+
+from relaxon import Config
+from relaxon.hw.singleport import SPRAM_WORDS, SinglePortMemory
+from relaxon.layout import Layout
+
+UP5K = SimpleNamespace(device="iCE40UP5K")
+
+
+def test_holds_what_was_written_byte_by_byte() -> None:
+    dut, rng = SinglePortMemory(20, 3), random.Random(1)
+    held = [bytearray(3) for _ in range(20)]
+
+    async def testbench(ctx) -> None:
+        for address in range(20):  # what a memory holds at first is undefined
+            ctx.set(dut.address, address)
+            ctx.set(dut.write, 0b111)
+            ctx.set(dut.data, 0)
+            await ctx.tick()
+        for _ in range(500):
+            address, data = rng.randrange(20), rng.randbytes(3)
+            mask = rng.choice((0, 0, rng.randrange(8)))
+            ctx.set(dut.address, address)
+            ctx.set(dut.write, mask)
+            ctx.set(dut.data, int.from_bytes(data, "little"))
+            await ctx.tick()
+            for byte in range(3):
+                if mask >> byte & 1:
+                    held[address][byte] = data[byte]
+            if not mask:
+                assert ctx.get(dut.word) == int.from_bytes(held[address], "little")
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+
+
+@pytest.mark.parametrize(
+    "words, word_bytes, blocks", [(SPRAM_WORDS, 8, 4), (100, 8, 4), (SPRAM_WORDS + 1, 4, 4), (9, 3, 2)]
+)
+def test_is_made_of_spram_where_there_is_any(words: int, word_bytes: int, blocks: int) -> None:
+    fragment = Fragment.get(SinglePortMemory(words, word_bytes), UP5K)
+    parts = [part for part, *_ in fragment.subfragments]
+    assert all(isinstance(part, Instance) and part.type == "SB_SPRAM256KA" for part in parts)
+    assert len(parts) == blocks
+    for part in parts:  # every port has its width
+        widths = {name: len(value) for name, (value, _) in part.ports.items()}
+        assert widths == {
+            "ADDRESS": 14, "DATAIN": 16, "MASKWREN": 4, "WREN": 1, "CHIPSELECT": 1, "CLOCK": 1,
+            "STANDBY": 1, "SLEEP": 1, "POWEROFF": 1, "DATAOUT": 16,
+        }  # fmt: skip
+    elsewhere = Fragment.get(SinglePortMemory(words, word_bytes), None)
+    assert not any(isinstance(part, Instance) for part, *_ in elsewhere.subfragments)
+
+
+def test_an_icebreaker_holds_24_modules_of_32() -> None:
+    config = Config.preset("modules", modules=24, neurons=32, inputs=100, lanes=8, store="column")
+    assert Layout(config).store_words <= SPRAM_WORDS
