@@ -1,19 +1,22 @@
 # make demo   sets up a local environment and trains 8x8 digits on the simulated chip
 # make test   sets it up and runs every test; make check adds nothing but style and types
 # make bench  prints the tables of all benchmarks; DATA=mnist:DIR says where MNIST is
+# make boards builds the bitstreams of BOARDS and prints their table, which goes into README.md, too
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 BENCHMARKS := cycles speed roofline growth
+# those that are known to route with timing met; for others: make boards BOARDS="icebreaker ulx3s-85f"
+BOARDS := ulx3s-25f
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench boards clean
 
 demo: $(READY)
 	$(BIN)/relaxon train --preset modules --board sim --data digits --modules 8 --neurons 32 \
 	  --lanes 32 --epochs 6 --seed 0 --check --baseline --out runs/demo
 
-test: $(READY) check
+test: $(READY) $(VENV)/.boards check
 	$(BIN)/python -m pytest
 
 # mypy cannot follow an editable install of folders with other names, so it gets links.
@@ -27,6 +30,18 @@ check: $(READY)
 bench: $(READY)
 	for name in $(BENCHMARKS); do \
 	  $(BIN)/python benchmarks/$$name.py $(if $(DATA),--data $(DATA)) || exit 1; done
+
+boards: $(VENV)/.boards
+	for name in $(BOARDS); do \
+	  $(BIN)/relaxon build $$name && \
+	  $(BIN)/relaxon report $$name $(if $(DATA),--data $(DATA)) --json boards/reports/$$name.json \
+	    || exit 1; done
+	$(BIN)/python -m relaxon.boards.report
+	@sed -n '/made by make boards/,/end of what/p' README.md
+
+$(VENV)/.boards: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[boards]'
+	@touch $@
 
 # The first run of Yosys compiles it for a minute; that goes on while the rest is being installed.
 $(READY): pyproject.toml

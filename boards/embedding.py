@@ -94,7 +94,8 @@ Made by `python -m relaxon.boards.embedding > docs/embedding.md`; do not edit.
 
 `relaxon.hw.core.Core` is a whole machine that speaks the protocol ([protocol.md](protocol.md)) over two
 streams of bytes; `relaxon.hw.top.Top` is the same behind a UART, `relaxon.hw.wishbone` behind a
-Wishbone bus. As Verilog:
+Wishbone bus. `relaxon verilog -o relaxon.sv` writes the core as Verilog (`--component top` with the
+UART), with the sizes given or those of a board; in Python, where more can be chosen:
 
 ```python
 from relaxon import Config, build_info

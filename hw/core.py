@@ -106,6 +106,8 @@ class Core(wiring.Component):
         }
         if self._self_test is None:
             self._connect(m, receiver, command, replies)
+            # The word reads as 0: no test was ever made.
+            m.d.comb += getattr(command, port_name(Space.SELF_TEST)).done.eq(1)
         else:
             ports[Space.SELF_TEST] = self._connect_self_test(m, receiver, command, replies)
         for space, port in ports.items():

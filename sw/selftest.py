@@ -162,8 +162,9 @@ class Script:
 
         Where that is not known, a sample is taken to look at all couplings four times.
 
-        A command takes some 20 cycles, the access to a word `READ_CYCLES` more, a byte of data 1
-        on its way in and, since the signature takes it bit by bit, 8 on its way out.
+        A command takes some 20 cycles, the access to a word `READ_CYCLES` more, a byte 2 on its way
+        in and, since the signature takes it bit by bit, 8 on its way out. That is right within a
+        fifth (a column store's wide words take longer).
         """
         layout = self.layout
         if sample_cycles is None:
@@ -178,7 +179,7 @@ class Script:
                 answered = protocol.OUTCOME.size
                 if step.opcode == Opcode.SCORE:
                     answered += protocol.SCORE_BYTES * layout.config.classes
-            total += step.count * (COMMAND_CYCLES + step.header + step.data + 8 * answered)
+            total += step.count * (COMMAND_CYCLES + 2 * (step.header + step.data) + 8 * answered)
         return total
 
 

@@ -1,0 +1,148 @@
+"""What is to be built: a machine for a board, at a clock and a line rate."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from relaxon import build_info
+from relaxon.baud import cycles_per_bit
+from relaxon.boards import pll
+from relaxon.boards.clocking import input_mhz, limits
+from relaxon.boards.families import FAMILIES, Family
+from relaxon.boards.target import Target
+from relaxon.build_id import build_id, fingerprint
+from relaxon.config import Config
+from relaxon.errors import ToolError
+
+SOURCES = ("clocking.py", "design.py", "families.py", "lights.py", "parts.py", "pll.py", "shell.py",
+           "target.py")  # fmt: skip
+"""Modules of this folder that decide what is built, beside the board's own."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """A machine for a board.
+
+    Parameters
+    ----------
+    target
+        The board.
+    config
+        The machine.
+    clock_mhz
+        Wanted of the PLL.
+    baud
+        Of the link.
+
+    Raises
+    ------
+    ConfigError
+        The PLL cannot make that clock, or the clock not that line rate.
+    """
+
+    target: Target
+    config: Config
+    clock_mhz: float
+    baud: int
+
+    def __post_init__(self) -> None:
+        cycles_per_bit(self.clock_hz, self.baud)
+
+    @cached_property
+    def setting(self) -> pll.Setting:
+        """Of the PLL."""
+        return pll.solve(limits(self.target.part), input_mhz(self.platform()), self.clock_mhz)
+
+    @property
+    def clock_hz(self) -> int:
+        """Of the core, as the PLL makes it."""
+        return self.setting.output_hz
+
+    @property
+    def family(self) -> Family:
+        """The toolchain."""
+        return FAMILIES[self.target.part.family]
+
+    @cached_property
+    def build_id(self) -> int:
+        """What the board will say it is (`relaxon.build_id`)."""
+        return build_id(self.config)
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What the board will tell of its build.
+
+        It is not among what a build is cached by: it says where these very sources were built first.
+        """
+        tools = {self.family.place.package: None, self.family.pack.package: None}
+        return build_info.describe(self.target.name, tools)
+
+    def platform(self) -> Any:
+        """A fresh Amaranth platform. `ToolError` if the package that has it is missing."""
+        try:
+            return self.target.platform()
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0].replace("_", "-")
+            raise ToolError(
+                f"{package} is missing; install it with: pip install {package}"
+            ) from None
+
+    def files(self) -> dict[str, str]:
+        """``top.il``, the gateware as RTLIL, and the file of constraints."""
+        from relaxon.boards.shell import Shell
+        from relaxon.sim.selftest import expected
+
+        shell = Shell(
+            self.target, self.config,
+            setting=self.setting, baud=self.baud, build=self.build_id,
+            about=build_info.encode(self.about),
+            self_test=expected(self.config).signature if self.target.self_test else None,
+        )  # fmt: skip
+        plan = self.platform().prepare(shell, "top", emit_src=False)
+        names = ("top.il", f"top.{self.family.constraints}")
+        return {name: _text(plan.files[name]) for name in names}
+
+    def identity(self) -> list[bytes]:
+        """All that determines `files` but what the build tells of itself, without making them: it
+        says where and with what it was made first, and an equal one need not be made again."""
+        own = inspect.getsourcefile(_plain(self.target.platform))
+        paths = [Path(__file__).with_name(name) for name in SOURCES]
+        if own is not None:
+            paths.append(Path(own))
+        about = [self.config.registers.as_dict(), self.target.name, self.clock_mhz, self.baud,
+                 self.target.self_test]
+        return [
+            fingerprint(self.config), json.dumps(about).encode(), *(_source(p) for p in paths),
+            *(version.encode() for version in versions(("amaranth", "amaranth-boards"))),
+        ]  # fmt: skip
+
+
+def versions(packages: Iterable[str]) -> list[str]:
+    """Versions of installed packages; "none" for one that is not there."""
+    found = []
+    for package in packages:
+        try:
+            found.append(metadata.version(package))
+        except metadata.PackageNotFoundError:
+            found.append("none")
+    return found
+
+
+def _plain(function: Any) -> Any:
+    """The function inside a `functools.partial`."""
+    return getattr(function, "func", function)
+
+
+def _source(path: Path) -> bytes:
+    return path.read_bytes().replace(b"\r\n", b"\n")
+
+
+def _text(content: str | bytes) -> str:
+    return content if isinstance(content, str) else content.decode()

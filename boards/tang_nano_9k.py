@@ -1,0 +1,31 @@
+"""Sipeed Tang Nano 9K: Gowin GW1NR-9."""
+
+from __future__ import annotations
+
+from relaxon.boards.parts import GW1NR_9C
+from relaxon.boards.target import LAMPS, Network, Pin, Target
+
+
+def _platform():
+    from amaranth_boards.tang_nano_9k import TangNano9kPlatform
+
+    return TangNano9kPlatform()
+
+
+BOARDS = [
+    Target(
+        name="tang-nano-9k",
+        title="Sipeed Tang Nano 9K",
+        part=GW1NR_9C,
+        platform=_platform,
+        clock_mhz=27,
+        margin=0.2,  # the open timing model of Gowin's parts is optimistic
+        link="USB serial port (BL702), the second of its two",
+        baud=1_000_000,
+        leds={lamp: Pin("led", number) for number, lamp in enumerate(LAMPS)},
+        button=Pin("button"),
+        store="column",
+        networks={"modules": Network(modules=4, lanes=4)},
+        programmer=("--board", "tangnano9k"),
+    )
+]

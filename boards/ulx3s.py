@@ -1,0 +1,39 @@
+"""Radiona ULX3S with any of its four ECP5."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from relaxon.boards.parts import ECP5_12F, ECP5_25F, ECP5_45F, ECP5_85F, Part
+from relaxon.boards.target import LAMPS, Network, Pin, Target
+
+
+def _platform(size: str):
+    from amaranth_boards import ulx3s
+
+    return getattr(ulx3s, f"ULX3S_{size}_Platform")()
+
+
+def _board(size: str, part: Part, store: str = "skewed", **networks: Network) -> Target:
+    return Target(
+        name=f"ulx3s-{size.lower()}",
+        title=f"Radiona ULX3S-{size}",
+        part=part,
+        platform=partial(_platform, size),
+        clock_mhz=41.964286,  # 25 MHz · 47 / 28: 14 cycles a bit at 3 Mbaud
+        store=store,
+        link="USB serial port US1 (FT231X)",
+        baud=3_000_000,
+        leds={lamp: Pin("led", number) for number, lamp in enumerate(LAMPS)},
+        button=Pin("button_fire"),
+        networks=networks,
+        programmer=("--board", "ulx3s"),
+    )
+
+
+BOARDS = [
+    _board("12F", ECP5_12F, "column", modules=Network(modules=8, lanes=8)),
+    _board("25F", ECP5_25F, modules=Network(modules=8, lanes=8)),
+    _board("45F", ECP5_45F, modules=Network(modules=16, lanes=16)),
+    _board("85F", ECP5_85F, modules=Network(modules=32, lanes=64)),
+]
