@@ -1,10 +1,10 @@
-"""The clock of a board's core: its input clock through a PLL, and a reset that holds until it locks."""
+"""The clock of a board's core: its input clock through a PLL, and when it is one to rely on."""
 
 from __future__ import annotations
 
 from amaranth import ClockSignal, Const, Elaboratable, Instance, Module, Signal
 from amaranth.lib import io
-from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.cdc import FFSynchronizer
 
 from relaxon.boards import pll
 from relaxon.boards.parts import Part
@@ -31,16 +31,26 @@ def input_mhz(platform) -> float:
 class Clocking(Elaboratable):
     """Drives the domain `sync`, which whoever uses this has to define.
 
+    There is no reset. The core starts from its registers' values at configuration, where it is at
+    rest: each is loaded with the value it has. So it does not matter what its clock does until the
+    PLL locks, if nothing comes from outside before.
+
     Parameters
     ----------
     part
         Whose PLL it is.
     setting
         What the PLL does.
+
+    Attributes
+    ----------
+    ready
+        The PLL has locked: the outside may be listened to. In step with `sync`.
     """
 
     def __init__(self, part: Part, setting: pll.Setting):
         self._part, self._setting = part, setting
+        self.ready = Signal()
 
     def elaborate(self, platform):
         m = Module()
@@ -49,7 +59,7 @@ class Clocking(Elaboratable):
         make = {"ecp5": self._ecp5, "ice40": self._ice40, "gowin": self._gowin}[self._part.family]
         make(m, pin, core_clk, locked)
         m.d.comb += ClockSignal("sync").eq(core_clk)
-        m.submodules.reset = ResetSynchronizer(~locked, domain="sync")
+        m.submodules.lock = FFSynchronizer(locked, self.ready)
         return m
 
     def _buffered(self, m: Module, pin) -> Signal:

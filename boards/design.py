@@ -20,6 +20,7 @@ from relaxon.boards.target import Target
 from relaxon.build_id import build_id, fingerprint
 from relaxon.config import Config
 from relaxon.errors import ToolError
+from relaxon.hw.collisions import unpromised
 
 SOURCES = ("clocking.py", "design.py", "families.py", "lights.py", "parts.py", "pll.py", "shell.py",
            "target.py")  # fmt: skip
@@ -106,8 +107,11 @@ class Design:
             self_test=expected(self.config).signature if self.target.self_test else None,
         )  # fmt: skip
         plan = self.platform().prepare(shell, "top", emit_src=False)
-        names = ("top.il", f"top.{self.family.constraints}")
-        return {name: _text(plan.files[name]) for name in names}
+        constraints = f"top.{self.family.constraints}"
+        return {
+            "top.il": unpromised(_text(plan.files["top.il"])),
+            constraints: _text(plan.files[constraints]),
+        }
 
     def identity(self) -> list[bytes]:
         """All that determines `files` but what the build tells of itself, without making them: it

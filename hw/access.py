@@ -92,6 +92,11 @@ class AccessPort(wiring.Component):
                 port.byte.eq(self.byte),
                 port.write_data.eq(self.data),
             ]
+        self.begun = Signal()  # the answer has come to its body
+        with m.If(~self.active):
+            m.d.sync += self.begun.eq(0)
+        with m.Elif(self.body.ready):
+            m.d.sync += self.begun.eq(1)
         with m.FSM():
             self._request(m)
             self._check(m)
@@ -188,9 +193,9 @@ class AccessPort(wiring.Component):
                             m.next = then
 
     def _read(self, m: Module) -> None:
-        with m.State("FETCH"):  # a byte of a word, not before the answer has come to it
+        with m.State("FETCH"):  # a byte of a word
             m.d.comb += self.result.valid.eq(1)
-            with m.If(self.body.ready):
+            with m.If(self.begun):
                 self._access(m, 0, "SEND")
         with m.State("SEND"):  # into the answer
             m.d.comb += [

@@ -70,12 +70,15 @@ class AnswerWriter(wiring.Component):
             feed(m, self.late.body, answer.body)
         head, body = answer.head, answer.body
         m.d.comb += self.slot.eq(head.payload.slot)
-        # Registered on its way to the cache: who answers and the encoder are both deep.
+        # Registered on its way to the cache, in both directions: who answers and the encoder are both
+        # deep. The encoder takes a byte every other cycle at most, so nothing is lost by that.
         payload = stream.Signature(REPLY_BYTE).create()
         byte = payload.payload
-        m.d.comb += payload.ready.eq(~self.payload.valid | self.payload.ready)
+        m.d.comb += payload.ready.eq(~self.payload.valid)
         with m.If(payload.ready):
             m.d.sync += [self.payload.valid.eq(payload.valid), self.payload.payload.eq(byte)]
+        with m.Elif(self.payload.ready):
+            m.d.sync += self.payload.valid.eq(0)
         with m.FSM():
             with m.State("WAIT"):
                 with m.If(head.valid):

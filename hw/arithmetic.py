@@ -12,7 +12,9 @@ def plus(value, other, negative) -> Value:
     """value + other or, where `negative`, value − other, with one carry chain; one bit wider."""
     width = max(len(value), len(other)) + 1
     first, second = (Cat(v, v[-1].replicate(width - len(v))) for v in (value, other))
-    total = Cat(negative, first) + Cat(negative, second ^ negative.replicate(width))
+    # The carry into the lowest bit is 1 + `negative`: nextpnr cannot route an iCE40's carry of one
+    # signal with itself.
+    total = Cat(Const(1, 1), first) + Cat(negative, second ^ negative.replicate(width))
     return total[1 : 1 + width].as_signed()
 
 

@@ -7,7 +7,6 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from relaxon.config import Config
-from relaxon.hw.about import About
 from relaxon.hw.access import port_name
 from relaxon.hw.command import CommandPort
 from relaxon.hw.counters import Counters
@@ -40,7 +39,7 @@ class Core(wiring.Component):
 
         rx ─▶ receiver ─▶ self-test ─▶ command port ─▶ self-test ─▶ replies ─▶ tx
                                           │    │
-                           about, registers, counters, machine
+                             registers, counters, machine
 
     Parameters
     ----------
@@ -88,8 +87,7 @@ class Core(wiring.Component):
             layout, build=self._build, clock_hz=self._clock_hz,
             features=0 if self._self_test is None else Feature.SELF_TEST,
         )  # fmt: skip
-        m.submodules.about = about = About(self._about)
-        m.submodules.registers = registers = Registers(self.config)
+        m.submodules.registers = registers = Registers(self.config, self._about)
         m.submodules.counters = counters = Counters(layout)
         m.submodules.machine = machine = Machine(layout)
 
@@ -102,7 +100,7 @@ class Core(wiring.Component):
             Space.WEIGHTS: machine.weights,
             Space.READOUT: machine.readout,
             Space.STATE: machine.states,
-            Space.BUILD: about.host,
+            Space.BUILD: registers.build,
         }
         if self._self_test is None:
             self._connect(m, receiver, command, replies)

@@ -91,8 +91,8 @@ class Receiver(wiring.Component):
 
     Timing
     ------
-    Takes a byte every other cycle and gives one as often; a frame waits at most five cycles
-    after its delimiter.
+    Takes a byte every other cycle and gives one as often, the first two cycles after `valid`; a
+    frame waits at most five cycles after its delimiter.
     """
 
     def __init__(self, layout: Layout):
@@ -146,20 +146,22 @@ class Receiver(wiring.Component):
         with m.If(decoder.end):
             m.d.sync += [received.eq(0), crowded.eq(0)]
 
-        # Reading: the byte at `at` is in read.data one cycle after `at` settled.
+        # Reading: the byte at `at` is in read.data one cycle after `at` settled, and then, if there
+        # is room, in a register: memory is slow, and whoever takes the byte has more to do with it.
+        found, moves = Signal(), Signal()
         m.d.comb += [
             self.valid.eq(lengths.r_rdy),
             self.length.eq(lengths.r_data),
-            self.payload.payload.eq(read.data),
+            moves.eq(found & (~self.payload.valid | self.payload.ready)),
             lengths.r_en.eq(self.next),
             read.addr.eq(at),
             self.waiting.eq(lengths.r_rdy | (lengths.level != 0)),
         ]
-        m.d.sync += self.payload.valid.eq(lengths.r_rdy & ~self.payload.valid & ~self.next)
-        with m.If(self.payload.valid & ~self.payload.ready):
-            m.d.sync += self.payload.valid.eq(~self.next)
-        with m.If(self.payload.valid & self.payload.ready):
-            m.d.sync += at.eq(at + 1)
+        m.d.sync += found.eq(lengths.r_rdy & ~moves & ~self.next)
+        with m.If(self.payload.ready):
+            m.d.sync += self.payload.valid.eq(0)
+        with m.If(moves):
+            m.d.sync += [self.payload.valid.eq(1), self.payload.payload.eq(read.data), at.eq(at + 1)]
         with m.If(self.next):
             following = (frame + self.length)[: len(frame)]
             m.d.sync += [frame.eq(following), at.eq(following), self.payload.valid.eq(0)]

@@ -17,7 +17,8 @@ class Order(wiring.Component):
     sequence : In(8)
         A frame's number.
     due, repeated : Out(1)
-        It is the next one; it was carried out and its answer is kept. Otherwise one is missing.
+        It is the next one; it was carried out and its answer is kept. Otherwise one is missing. Each
+        a cycle after `sequence` was set.
     aside : In(1)
         Frames have no numbers: every one is due, and none steps on.
     expected : Out(8)
@@ -49,8 +50,8 @@ class Order(wiring.Component):
         m = Module()
         behind = Signal(8)
         kept = Signal(range(protocol.SLOTS))  # answers that may be sent again
-        m.d.comb += [
-            behind.eq(self.expected - self.sequence),
+        m.d.comb += behind.eq(self.expected - self.sequence)
+        m.d.sync += [
             self.due.eq(self.aside | (behind == 0)),
             self.repeated.eq((behind != 0) & (behind <= kept)),
         ]

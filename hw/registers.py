@@ -1,4 +1,4 @@
-"""The run-time registers, made from their description in `relaxon.protocol`."""
+"""The run-time registers, made from their description in `relaxon.protocol`, and the build's text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from relaxon import protocol
 from relaxon.config import Config, default_registers
-from relaxon.hw.hostport import REGISTERS_PORT
+from relaxon.hw.hostport import REGISTERS_PORT, HostPort
 
 REGISTERS = data.StructLayout(
     {r.name: Shape(r.bits, signed=r.signed) for r in protocol.REGISTERS}
@@ -20,19 +20,38 @@ REGISTERS = data.StructLayout(
 class Registers(wiring.Component):
     """Holds the registers; after reset, the papers' values for this configuration's sizes.
 
-    The host reads them from a copy in memory, which needs no multiplexer.
+    The host reads them from a copy in memory, which needs no multiplexer. The other half of that
+    memory holds the text of the build, since block RAM comes in larger pieces than either needs.
+
+    Parameters
+    ----------
+    config
+        Sizes, which decide the values after reset.
+    about
+        The text of Space.BUILD, at most `BUILD_BYTES`; zeros follow.
 
     Members
     -------
     values : Out(REGISTERS)
     host : In(HostPort)
         One 32-bit word a register, sign-extended on reading, truncated on writing.
+    build : In(HostPort)
+        One byte a word; what is written is ignored.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, about: bytes):
+        if len(about) > protocol.BUILD_BYTES:
+            raise ValueError(
+                f"about must have {protocol.BUILD_BYTES} bytes at most, not {len(about)}"
+            )
         self._defaults, self._config = default_registers(config).as_dict(), config
+        self._about = about
         super().__init__(
-            {"values": Out(REGISTERS, init=self._defaults), "host": In(REGISTERS_PORT)}
+            {
+                "values": Out(REGISTERS, init=self._defaults),
+                "host": In(REGISTERS_PORT),
+                "build": In(HostPort(protocol.BUILD_BYTES, 1)),
+            }
         )
 
     def elaborate(self, platform):
@@ -44,8 +63,11 @@ class Registers(wiring.Component):
             self._defaults[r.name].to_bytes(size, "little", signed=r.signed)
             for r in protocol.REGISTERS
         ]
+        half = protocol.BUILD_BYTES
+        copied = b"".join(words).ljust(half, b"\0")
+        assert len(copied) == half
         m.submodules.copy = copy = Memory(
-            shape=8, depth=len(words) * size, init=list(b"".join(words))
+            shape=8, depth=2 * half, init=copied + self._about.ljust(half, b"\0")
         )
         read, write = copy.read_port(), copy.write_port()
         exists = Array(
@@ -56,7 +78,14 @@ class Registers(wiring.Component):
         at, mask = Cat(host.byte, host.address), Signal(8)
         m.d.comb += [
             mask.eq(exists[at]),
-            read.addr.eq(Cat(Mux(host.byte == last, last - 1, host.byte)[:2], host.address)),
+            read.addr.eq(
+                Mux(
+                    self.build.active,
+                    self.build.address | half,
+                    Cat(Mux(host.byte == last, last - 1, host.byte)[:2], host.address),
+                )
+            ),
+            self.build.read_data.eq(read.data),
             host.read_data.eq(
                 Mux(host.byte == last, read.data[-1].replicate(8), read.data)
             ),
@@ -64,7 +93,8 @@ class Registers(wiring.Component):
             write.data.eq(host.write_data & mask),
             write.en.eq(host.active & host.write & mask.any()),
         ]
-        m.d.sync += host.done.eq(host.active & ~host.done)
+        for port in (host, self.build):
+            m.d.sync += port.done.eq(port.active & ~port.done)
         for address, register in enumerate(protocol.REGISTERS):
             value = Signal(self._shape(register), init=self._defaults[register.name])
             m.d.comb += self.values[register.name].eq(value)

@@ -55,6 +55,7 @@ class CobsEncoder(wiring.Component):
         run = Signal(8, init=1)  # the code so far: 1 + bytes since code_at
         checksum_byte = Signal(range(protocol.CRC_BYTES))
         byte = Signal(8)
+        full = Signal()  # 254 bytes without a zero: the block ends here
         put = Signal()  # `byte` is the next byte of the payload or its CRC
 
         m.d.comb += [
@@ -68,16 +69,14 @@ class CobsEncoder(wiring.Component):
                 m.d.sync += [code_at.eq(at), at.eq(at + 1), run.eq(1)]
             with m.Else():
                 m.d.comb += [self.write.offset.eq(at), self.write.data.eq(byte)]
-                m.d.sync += [at.eq(at + 1), run.eq(run + 1)]
-        full = Signal()  # 254 bytes without a zero: the block ends here
-        m.d.comb += full.eq(run == 0xFF)
+                m.d.sync += [at.eq(at + 1), run.eq(run + 1), full.eq(run == 0xFE)]
         with m.If(full):
             m.d.comb += [
                 self.write.valid.eq(1),
                 self.write.offset.eq(code_at),
                 self.write.data.eq(0xFF),
             ]
-            m.d.sync += [code_at.eq(at), at.eq(at + 1), run.eq(1)]
+            m.d.sync += [code_at.eq(at), at.eq(at + 1), run.eq(1), full.eq(0)]
 
         with m.FSM():
             with m.State("PAYLOAD"):
@@ -178,6 +177,8 @@ class ReplyCache(wiring.Component):
         waits = Signal()
         m.d.comb += waits.eq(pending.bit_select(self.slot, 1))
         queued = encoder.done | (self.repeat & ~waits)
+        arrives, arrived = Signal(), Signal.like(self.slot)  # in the queue, a cycle later
+        m.d.sync += [arrives.eq(queued), arrived.eq(self.slot)]
         with m.If(sent):
             m.d.sync += pending.bit_select(sending, 1).eq(0)
         with m.If(queued):
@@ -189,12 +190,12 @@ class ReplyCache(wiring.Component):
             write.data.eq(encoder.write.data),
             write.en.eq(encoder.write.valid),
             enqueue.addr.eq(newest),
-            enqueue.data.eq(self.slot),
-            enqueue.en.eq(queued),
+            enqueue.data.eq(arrived),
+            enqueue.en.eq(arrives),
             dequeue.addr.eq(oldest),
         ]
 
-        m.d.sync += [newest.eq(newest + queued), oldest.eq(oldest + sent)]
+        m.d.sync += [newest.eq(newest + arrives), oldest.eq(oldest + sent)]
         at = Signal(range(self._bytes))
         m.d.comb += [read.addr.eq(at + sending * self._bytes), self.bytes.payload.eq(read.data)]
         with m.FSM():

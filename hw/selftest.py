@@ -109,14 +109,21 @@ class SelfTest(wiring.Component):
         m = Module()
         m.submodules.signature = signature = Signature()
         byte, length, last = Signal(8), Signal.like(self.frames.length), Signal()
+        # Registered: a byte is the work of one cycle, and what becomes of it that of the next.
+        held, self._offered = Signal(8), Signal()
+        self._taken = self._offered & self.aside & self.frames.bytes.ready
+        m.d.sync += [
+            held.eq(byte),
+            self._offered.eq(self.aside & ~self._taken & ~self.frames.next),
+        ]
         self._script_bytes(m, byte, length, last)
 
         with m.If(self.aside):
             feed(m, self.payload, signature.payload)
             m.d.comb += [
                 self.pending.eq(signature.pending),
-                self.frames.bytes.valid.eq(1),
-                self.frames.bytes.payload.eq(byte),
+                self.frames.bytes.valid.eq(self._offered),
+                self.frames.bytes.payload.eq(held),
                 self.frames.length.eq(length),
             ]
         with m.Else():
@@ -179,7 +186,7 @@ class SelfTest(wiring.Component):
                         header.eq(kind.header - 1),
                         length.eq(kind.header + kind.data),
                     ]
-        taken = self.aside & self.frames.bytes.ready
+        taken = self._taken
         m.d.comb += [last.eq(last_step & (at == final)), prbs.step.eq(taken & past)]
         with m.If(taken):
             m.d.sync += [place.eq(place + 1), past.eq(past | (place == header))]

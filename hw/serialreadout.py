@@ -95,14 +95,16 @@ class SerialReadout(wiring.Component):
         self.turn = Signal(2)  # of a slot that learns: read, found, changed, written
         self.writes = self.turn == 3
         # The host's accesses are registered, for `active` comes a long way: asked, then found.
-        self.asked, self.hosts = {}, {}
+        self.stores, self.hosts = {}, {}
         for name in ("weights", "readout"):
-            port, asked = getattr(self, name), Signal(name=f"{name}_asked")
+            port = getattr(self, name)
+            asked, stores = Signal(name=f"{name}_asked"), Signal(name=f"{name}_stores")
             m.d.sync += [
                 asked.eq(port.active & ~asked & ~port.done),
+                stores.eq(port.active & ~asked & ~port.done & port.write),
                 port.done.eq(asked),
             ]
-            self.asked[name], self.hosts[name] = asked, asked | port.done
+            self.stores[name], self.hosts[name] = stores, asked | port.done
         self._walk(m)
         self._address(m)
         strips = [self._strip(m, number) for number in range(layout.strips)]
@@ -228,7 +230,7 @@ class SerialReadout(wiring.Component):
             mine = (host >= number * span) & (host < (number + 1) * span)
             with m.If(self.hosts[name]):
                 m.d.comb += side.data.eq(port.write_data.replicate(2))
-                with m.If(self.asked[name] & port.write & mine):
+                with m.If(self.stores[name] & mine):
                     m.d.comb += side.write.eq(1 << place)
         byte = Signal(8, name=f"byte{number}")
         views = []

@@ -319,7 +319,7 @@ class Updater(wiring.Component):
     """
 
     def __init__(self, layout: Layout, size: int):
-        self._limit = layout.config.weight_max
+        self._bits = layout.config.weight_bits - 1
         elements = data.ArrayLayout(element_shape(layout), size)
         super().__init__(
             {
@@ -336,10 +336,18 @@ class Updater(wiring.Component):
         m = Module()
         cuts = Signal(len(self.mask))
         for p, element in enumerate(self.old):
-            up = self.up[p]
+            up, moves = self.up[p], Signal(name=f"moves{p}")
+            # The range is ±(2^bits − 1): its ends are found without subtracting, while ±1 is being
+            # added. Bits above are the sign's, if nobody wrote anything else.
+            low, high, sign = element[: self._bits], element[self._bits : -1], element[-1]
+            top = ~sign & (low.all() | high.any())
+            bottom = sign & ~(low[1:].any() & high.all())
             m.d.comb += [
-                cuts[p].eq(Mux(up, element >= self._limit, element <= -self._limit)),
-                self.new[p].eq(element + Mux(self.mask[p] & ~cuts[p], Mux(up, 1, -1), 0)),
+                cuts[p].eq(Mux(up, top, bottom)),
+                moves.eq(self.mask[p] & ~cuts[p]),
+                self.new[p].eq(
+                    Mux(moves, element + Cat(Const(1, 1), (~up).replicate(len(element) - 1)), element)
+                ),
             ]
         m.d.sync += [self.moved.eq(self.mask & ~cuts), self.cut.eq(self.mask & cuts)]
         return m

@@ -17,6 +17,7 @@ from amaranth.back import rtlil
 from amaranth.lib.wiring import Component
 
 from relaxon.errors import ToolError
+from relaxon.hw.collisions import spoiled, unpromised
 from relaxon.hw.sharing import share_modules
 from relaxon.tools import run
 
@@ -57,8 +58,10 @@ def yosys_version() -> str:
     return version
 
 
-def emit(component: Component, name: str = "top", *, reset: bool = True) -> str:
-    """SystemVerilog of `component` as a module called `name`, for simulators.
+def emit(
+    component: Component, name: str = "top", *, reset: bool = True, spoil: bool = False
+) -> str:
+    """SystemVerilog of `component` as a module called `name`.
 
     Combinational blocks are ``always_comb``, since an ``always @*`` that reads nothing is never
     evaluated. Icarus needs `for_icarus` in addition.
@@ -73,6 +76,9 @@ def emit(component: Component, name: str = "top", *, reset: bool = True) -> str:
     reset
         Whether there is an ``rst``. Without it the state comes from power-up alone, which saves a
         simulator the next state of every register as a function of an input.
+    spoil
+        For simulation: a read of a word that is being written gives rubbish, as it may on a chip
+        (`relaxon.hw.collisions`), instead of the old word.
 
     Raises
     ------
@@ -82,10 +88,13 @@ def emit(component: Component, name: str = "top", *, reset: bool = True) -> str:
     yosys_version()
     # YoWASP sees the working directory, but not the host's temporary folder by its full name.
     with tempfile.TemporaryDirectory(prefix="relaxon-") as folder:
-        Path(folder, "top.il").write_text(_rtlil(component, name, reset))
+        text = _rtlil(component, name, reset)
+        Path(folder, "top.il").write_text(unpromised(text) if spoil else text)
         command = [sys.executable, "-c", _YOSYS, "-q", "-p", _SCRIPT]
         run(command, cwd=Path(folder), what="turning the gateware into Verilog")
         verilog = Path(folder, "top.v").read_text()
+    if spoil:
+        verilog = spoiled(verilog)
     return share_modules(_INITIAL.sub(_initial_loop, verilog)).replace("always @*", "always_comb")
 
 

@@ -83,7 +83,7 @@ def simulate(
     ToolError
         The simulator or a tool of its build is missing, failed, or did not end in time.
     """
-    verilog = emit(component)
+    verilog = emit(component, spoil=True)
     folder.mkdir(parents=True, exist_ok=True)
     runner: Runner
     if simulator == "icarus":

@@ -69,7 +69,7 @@ def library(config: Config, *, progress: Progress | None = None) -> Path:
             config, build=build_id(config), self_test=expected(config).signature,
             about=build_info.encode(build_info.describe("simulated", tools=["verilator"])),
         )  # fmt: skip
-        verilog = emit(core, reset=False)
+        verilog = emit(core, reset=False, spoil=True)
         compile_board(verilog, folder, tell)
         about = {"structure": config.structure(), "compiler": compiler.version,
                  "verilator": verilator.version, "python": sys.version,

@@ -11,7 +11,7 @@ import pytest
 from relaxon import Config, build_info
 from relaxon.build_id import build_id
 from relaxon.errors import ConfigError, DataError
-from relaxon.hw.about import About
+from relaxon.hw.registers import Registers
 from relaxon.linkboard import BuildWarning, LinkBoard
 from relaxon.protocol import BUILD_BYTES
 from relaxon.sim.modelboard import ModelBoard
@@ -79,7 +79,7 @@ def test_limits_of_the_text():
         with pytest.raises(ConfigError, match="printable"):
             build_info.encode({key: value})
     with pytest.raises(ValueError, match="at most, not 257"):
-        About(b"x" * 257)
+        Registers(Config(), b"x" * 257)
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe", b"no equals sign\n", b"a=b\n\nc=d\n"])
