@@ -143,10 +143,11 @@ class CommandPort(wiring.Component):
         m.d.comb += [
             self.slot.eq(Mux(self.repeat, self.sequence, writer.slot)),
             writer.pending.eq(self.pending),
-            writer.hold.eq(self.samples.busy),
             self.answer.head.payload.slot.eq(self.order.expected),
             self.answer.head.payload.sequence.eq(self.sequence),
         ]
+        # A cycle late, which neither side of the writer is quick enough to notice.
+        m.d.sync += writer.hold.eq(self.samples.busy)
 
     # ---- taking a frame ---------------------------------------------------------------------
 

@@ -146,13 +146,13 @@ class Receiver(wiring.Component):
         with m.If(decoder.end):
             m.d.sync += [received.eq(0), crowded.eq(0)]
 
-        # Reading: the byte at `at` is in read.data one cycle after `at` settled, and then, if there
-        # is room, in a register: memory is slow, and whoever takes the byte has more to do with it.
+        # Reading: the byte at `at` is in read.data one cycle after `at` settled, and goes to a register
+        # when that is free: memory is slow, and whoever takes the byte has more to do with it.
         found, moves = Signal(), Signal()
         m.d.comb += [
             self.valid.eq(lengths.r_rdy),
             self.length.eq(lengths.r_data),
-            moves.eq(found & (~self.payload.valid | self.payload.ready)),
+            moves.eq(found & ~self.payload.valid),
             lengths.r_en.eq(self.next),
             read.addr.eq(at),
             self.waiting.eq(lengths.r_rdy | (lengths.level != 0)),

@@ -175,7 +175,9 @@ class SamplePort(wiring.Component):
 
         with m.If(self.taken):
             m.d.sync += scoring.eq(self.scoring)
-        oldest = self.expected - self.under_way
+        # Of the oldest sample: it stays when one is taken, and is new before the next is answered.
+        oldest = Signal(8)
+        m.d.sync += oldest.eq(self.expected - self.under_way)
         last = left == 1
         final = ~scoring | (scored == self.layout.config.classes)
         m.d.comb += [

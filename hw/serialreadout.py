@@ -219,8 +219,8 @@ class SerialReadout(wiring.Component):
             side.address.eq(self.address),
             side.data.eq(new),
         ]
-        with m.If(valid & self.writes):
-            m.d.comb += side.write.eq(0b11 << place)
+        changes = valid & self.writes
+        m.d.comb += side.mask.eq(Mux(changes, 0b11, 1) << place)
         for host, span in (
             (self.weights.byte, size),
             (self.readout.address, lanes * layout.groups),
@@ -230,8 +230,8 @@ class SerialReadout(wiring.Component):
             mine = (host >= number * span) & (host < (number + 1) * span)
             with m.If(self.hosts[name]):
                 m.d.comb += side.data.eq(port.write_data.replicate(2))
-                with m.If(self.stores[name] & mine):
-                    m.d.comb += side.write.eq(1 << place)
+            changes |= self.stores[name] & mine
+        m.d.comb += side.write.eq(changes)
         byte = Signal(8, name=f"byte{number}")
         views = []
         for bits in (layout.element_bits, config.readout_bits):

@@ -27,8 +27,8 @@ class SinglePortMemory(wiring.Component):
     Members
     -------
     address : In
-    write : In(word_bytes)
-        Bytes of `data` to be stored; if none, the word is read.
+    write : In(1), mask : In(word_bytes)
+        Store those bytes of `data`; otherwise the word is read. `mask` alone would tell, but later.
     data : In(8 × word_bytes)
     word : Out(8 × word_bytes)
         The word read, one cycle later; undefined after a write.
@@ -39,7 +39,8 @@ class SinglePortMemory(wiring.Component):
         super().__init__(
             {
                 "address": In(bits_for(max(1, words - 1))),
-                "write": In(word_bytes),
+                "write": In(1),
+                "mask": In(word_bytes),
                 "data": In(8 * word_bytes),
                 "word": Out(8 * word_bytes),
             }
@@ -56,10 +57,10 @@ class SinglePortMemory(wiring.Component):
         read, write = memory.read_port(), memory.write_port(granularity=8)
         m.d.comb += [
             read.addr.eq(self.address),
-            read.en.eq(~self.write.any()),
+            read.en.eq(~self.write),
             write.addr.eq(self.address),
             write.data.eq(self.data),
-            write.en.eq(self.write),
+            write.en.eq(self.mask & self.write.replicate(self._bytes)),
             self.word.eq(read.data),
         ]
         return m
@@ -76,13 +77,13 @@ class SinglePortMemory(wiring.Component):
             bytes_ = slice(column, column + SPRAM_BYTES)
             for at in range(rows):
                 word, chosen = Signal(16, name=f"word{at}"), Const(1) if rows == 1 else row == at
-                enable = Cat(self.write[bytes_], Const(0, 2))[:SPRAM_BYTES]
+                enable = Cat(self.mask[bytes_], Const(0, 2))[:SPRAM_BYTES]
                 m.submodules[f"spram{at}_{column}"] = Instance(
                     "SB_SPRAM256KA",
                     i_ADDRESS=address,
                     i_DATAIN=Cat(self.data[8 * column : 8 * (column + SPRAM_BYTES)], Const(0, 16))[:16],
                     i_MASKWREN=Cat(bit.replicate(2) for bit in enable),
-                    i_WREN=self.write.any(),
+                    i_WREN=self.write,
                     i_CHIPSELECT=chosen,
                     i_CLOCK=ClockSignal(),
                     i_STANDBY=0,

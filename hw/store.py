@@ -121,9 +121,8 @@ class ColumnStore(wiring.Component):
             memory.data.eq(
                 Mux(side.active, side.data.replicate(-(-layout.strip_bytes // 2)), Cat(new))
             ),
-            memory.write.eq(
-                Mux(side.active, side.write, writes.replicate(layout.strip_bytes))
-            ),
+            memory.write.eq(Mux(side.active, side.write, writes)),
+            memory.mask.eq(side.mask | (~side.active).replicate(layout.strip_bytes)),
             self.word.eq(memory.word),
             self.change.hit.eq(updater.moved),
             self.change.count.eq(1),

@@ -23,14 +23,16 @@ def test_holds_what_was_written_byte_by_byte() -> None:
     async def testbench(ctx) -> None:
         for address in range(20):  # what a memory holds at first is undefined
             ctx.set(dut.address, address)
-            ctx.set(dut.write, 0b111)
+            ctx.set(dut.write, 1)
+            ctx.set(dut.mask, 0b111)
             ctx.set(dut.data, 0)
             await ctx.tick()
         for _ in range(500):
             address, data = rng.randrange(20), rng.randbytes(3)
             mask = rng.choice((0, 0, rng.randrange(8)))
             ctx.set(dut.address, address)
-            ctx.set(dut.write, mask)
+            ctx.set(dut.write, mask != 0)
+            ctx.set(dut.mask, mask or rng.randrange(8))
             ctx.set(dut.data, int.from_bytes(data, "little"))
             await ctx.tick()
             for byte in range(3):
