@@ -17,7 +17,7 @@ demo: $(READY)
 	  --lanes 32 --epochs 6 --seed 0 --check --baseline --out runs/demo
 
 test: $(READY) $(VENV)/.boards check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # mypy cannot follow an editable install of folders with other names, so it gets links.
 TYPES := build/types/relaxon

@@ -142,7 +142,7 @@ class Blinker(Design):
         class Blinking(Elaboratable):
             def elaborate(self, platform: Any) -> Module:
                 m = Module()
-                m.domains.sync = ClockDomain()
+                m.domains.sync = ClockDomain(reset_less=True)
                 m.submodules.clocking = Clocking(design.target.part, design.setting)
                 m.submodules.lights = lights = Lights(design.clock_hz)
                 uart = platform.request("uart", 0)

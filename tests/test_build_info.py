@@ -78,6 +78,10 @@ def test_limits_of_the_text():
     for key, value in (("", "v"), ("a=b", "v"), ("a", "two\nlines"), ("a\0", "v")):
         with pytest.raises(ConfigError, match="printable"):
             build_info.encode({key: value})
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+def test_the_gateware_has_room_for_so_much_and_no_more():
     with pytest.raises(ValueError, match="at most, not 257"):
         Registers(Config(), b"x" * 257)
 
