@@ -162,9 +162,8 @@ class Script:
 
         Where that is not known, a sample is taken to look at all couplings four times.
 
-        A command takes some 20 cycles, the access to a word `READ_CYCLES` more, a byte 2 on its way
-        in and, since the signature takes it bit by bit, 8 on its way out. That is right within a
-        fifth (a column store's wide words take longer).
+        A command takes some 30 cycles; a byte 2 on its way in, or 4 into a column store's memory, and,
+        since the signature takes it bit by bit, 9 on its way out. That is right within a tenth.
         """
         layout = self.layout
         if sample_cycles is None:
@@ -179,7 +178,9 @@ class Script:
                 answered = protocol.OUTCOME.size
                 if step.opcode == Opcode.SCORE:
                     answered += protocol.SCORE_BYTES * layout.config.classes
-            total += step.count * (COMMAND_CYCLES + 2 * (step.header + step.data) + 8 * answered)
+            slow = layout.serial and step.space in (Space.WEIGHTS, Space.READOUT)
+            taken = 2 * step.header + (4 if slow else 2) * step.data
+            total += step.count * (COMMAND_CYCLES + taken + 9 * answered)
         return total
 
 

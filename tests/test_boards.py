@@ -200,6 +200,7 @@ def test_real_tools_make_a_bitstream(name: str, own_cache: Path) -> None:
     assert steps == ["place and route, seed 4", "packing the bitstream"]
     assert other.folder != made.folder
     steps.clear()
+    assert flow.meeting(design, [3, 5], step).seed == 3 and not steps
     best = flow.best(design, [3, 4], step)
     assert best.fmax_mhz == max(made.fmax_mhz, other.fmax_mhz) and not steps
 

@@ -16,7 +16,8 @@ def test_the_icebreaker_is_routed_with_timing_met() -> None:
     config = network.config(target.store)
     design = Design(target, config, target.clock_mhz, target.baud)
     assert design.clock_hz >= CLOCK_MHZ * 1e6
-    made = flow.build(design, target.seed)  # about three minutes, if the cache has none
+    # About three minutes, and two more for each seed after the first.
+    made = flow.meeting(design, range(target.seed, target.seed + 4))
     assert made.timing_met, f"routed for {made.fmax_mhz:.1f} MHz, needs {made.needed_mhz:.1f}"
     assert len(made.clocks) == 1
     available = target.part.available
