@@ -32,7 +32,7 @@ from relaxon.boards.parts import FamilyName
 from relaxon.config import Config
 from relaxon.hw.top import Top
 
-LUT_FACTOR = {"ecp5": 1.03, "gowin": 0.93, "ice40": 0.82}
+LUT_FACTOR = {"ecp5": 1.03, "gowin": 0.93, "ice40": 0.7}
 """LUTs, or adders' cells, for each that an operation costs."""
 FF_PASSES = {"ecp5": 0.0, "gowin": 0.75, "ice40": 0.0}
 """LUTs for each flip-flop: one of Gowin's takes its input from the LUT beside it and nowhere else, so
