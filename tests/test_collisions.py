@@ -11,7 +11,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from relaxon.hw.collisions import unpromised
-from relaxon.hw.verilog import _rtlil, emit
+from relaxon.hw.verilog import emit, rtlil_of
 
 MASKS = re.compile(r"TRANSPARENCY_MASK (\S+)\n\s*parameter \\COLLISION_X_MASK (\S+)")
 
@@ -35,7 +35,7 @@ class Reader(wiring.Component):
 
 
 def test_only_a_plain_read_is_undefined() -> None:
-    text = _rtlil(Reader(), "top", False)
+    text = rtlil_of(Reader(), "top", reset=False)
     assert sorted(MASKS.findall(text)) == [("1'0", "1'0"), ("1'0", "1'0"), ("1'1", "1'0")]
     told = unpromised(text)
     assert sorted(MASKS.findall(told)) == [("1'0", "1'0"), ("1'0", "1'1"), ("1'1", "1'0")]
