@@ -38,7 +38,7 @@ FF_PASSES = {"ecp5": 0.0, "gowin": 0.75, "ice40": 0.0}
 """LUTs for each flip-flop: one of Gowin's takes its input from the LUT beside it and nowhere else, so
 all that do not store that LUT's own result occupy one."""
 FF_FACTOR = 1.08
-"""What synthesis adds to the registers: read ports of memories in LUTs, copies, lights, reset."""
+"""What synthesis adds to the registers: read ports of memories in LUTs, copies, lights."""
 DISTRIBUTED = {"ecp5": 6, "gowin": 4, "ice40": 0}
 """LUTs that a memory of 16 × 4 bits occupies."""
 LUT_ERROR = 0.15
