@@ -8,6 +8,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from relaxon.hw.streams import Stage
+
 PRIORITY_CHUNK = 4
 """Bits among which the lowest is found by one level of logic."""
 
@@ -120,20 +122,25 @@ class Scanner(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         picks = self._pick(m)
-        pick, pair = picks.payload, self.pairs.payload
+        pick, pairs = picks.payload, Signal.like(self.pairs.payload)
         # From marked bits to their places.
-        m.d.comb += picks.ready.eq(~self.pairs.valid | self.pairs.ready)
-        with m.If(picks.ready):
-            m.d.sync += self.pairs.valid.eq(picks.valid)
-            with m.If(picks.valid):
-                m.d.sync += [
-                    pair.a.eq(place_of(pick.lowest)),
-                    pair.b.eq(place_of(pick.highest)),
-                    pair.two.eq(pick.two),
-                    pair.positive_a.eq((pick.state & pick.lowest).any()),
-                    pair.positive_b.eq((pick.state & pick.highest).any()),
-                    pair.tag.eq(pick.tag),
-                ]
+        m.d.comb += [
+            pairs.a.eq(place_of(pick.lowest)),
+            pairs.b.eq(place_of(pick.highest)),
+            pairs.two.eq(pick.two),
+            pairs.positive_a.eq((pick.state & pick.lowest).any()),
+            pairs.positive_b.eq((pick.state & pick.highest).any()),
+            pairs.tag.eq(pick.tag),
+        ]
+        # What a pair waits for is deep, and what waits behind it is wide.
+        m.submodules.stage = stage = Stage(pairs.shape())
+        m.d.comb += [
+            stage.source.payload.eq(pairs),
+            stage.source.valid.eq(picks.valid),
+            picks.ready.eq(stage.source.ready),
+            self.more.eq(self._left | picks.valid | ~stage.source.ready),
+        ]
+        wiring.connect(m, stage.sink, wiring.flipped(self.pairs))
         return m
 
     def _pick(self, m: Module):
@@ -147,6 +154,7 @@ class Scanner(wiring.Component):
             )
         ).create()
         two, last, advance = Signal(), Signal(), Signal()
+        self._left = Signal()  # of this entry
         lowest, highest = lowest_bit(m, entry.mask), Const(0, width)
         if self._columns == 2:
             highest = lowest_bit(m, entry.mask[::-1])[::-1]
@@ -155,7 +163,7 @@ class Scanner(wiring.Component):
             last.eq(left <= Mux(alone, 1, 2)),
             advance.eq(~picks.valid | picks.ready),
             self.entries.ready.eq((left == 0) | (advance & last)),
-            self.more.eq(picks.valid | (left != 0)),
+            self._left.eq(left != 0),
         ]
         with m.If(advance):
             m.d.sync += picks.valid.eq(left != 0)

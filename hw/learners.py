@@ -63,7 +63,7 @@ class RowLearner(wiring.Component):
     Timing
     ------
     ⌈N/B⌉ + ⌈H/P⌉ cycles per neuron (those of the arrays that learn), without gaps; the first access
-    two cycles after the neuron was taken.
+    three cycles after the neuron was taken.
     """
 
     def __init__(self, layout: Layout):
@@ -77,17 +77,29 @@ class RowLearner(wiring.Component):
         words, parts = input_words(layout), layout.groups_per_module
         neuron = self.neurons.payload
 
-        # The couplings being named …
+        # The neuron that learns next, and where its rows begin …
+        waits, following = Signal(), Signal.like(neuron)
+        start_input, start_recurrent = (
+            Signal.like(self.access.a, name=name) for name in ("start_input", "start_recurrent")
+        )
+        takes = Signal()
+        m.d.comb += self.neurons.ready.eq(~waits | takes)
+        with m.If(self.neurons.ready):
+            m.d.sync += [
+                waits.eq(self.neurons.valid),
+                following.eq(neuron),
+                start_input.eq(layout.input_base + neuron.tag.group * config.inputs),
+                start_recurrent.eq(layout.recurrent_base + neuron.tag.group * config.neurons),
+            ]
+
+        # … the couplings being named …
         active, drive = Signal(), Signal()
         index = Signal(range(max(2, words, parts)))
         address, recurrent = Signal.like(self.access.a), Signal.like(self.access.a)
         own = Signal.like(neuron)
         last = index == Mux(drive, words - 1, parts - 1)
-        finishes = last & (~drive | ~self.recurrent)
-        start_input = layout.input_base + neuron.tag.group * config.inputs
-        start_recurrent = layout.recurrent_base + neuron.tag.group * config.neurons
         m.d.comb += [
-            self.neurons.ready.eq(~active | finishes),
+            takes.eq(~active | (last & (~drive | ~self.recurrent))),
             self.input_read.eq(index),
             self.state_read.eq(own.tag.group - own.tag.local + index),
         ]
@@ -98,11 +110,11 @@ class RowLearner(wiring.Component):
             ]
             with m.If(last):
                 m.d.sync += [drive.eq(0), index.eq(0), address.eq(recurrent)]
-        with m.If(self.neurons.ready):
-            m.d.sync += active.eq(self.neurons.valid)
-            with m.If(self.neurons.valid):
+        with m.If(takes):
+            m.d.sync += active.eq(waits)
+            with m.If(waits):
                 m.d.sync += [
-                    own.eq(neuron),
+                    own.eq(following),
                     index.eq(0),
                     drive.eq(self.input),
                     address.eq(Mux(self.input, start_input, start_recurrent)),
@@ -140,7 +152,7 @@ class RowLearner(wiring.Component):
                 ~(Mux(access.drive, self.input_word, self.state_word)
                   ^ self.positive.replicate(layout.banks))
             ),
-            self.busy.eq(active | valid),
+            self.busy.eq(waits | active | valid),
         ]  # fmt: skip
         return m
 

@@ -29,7 +29,8 @@ class WordBuffer(wiring.Component):
 
     Timing
     ------
-    A word is read in `READ_CYCLES` + 1 cycles and 1 for each byte, written in 1 and 1 for each byte.
+    2 cycles for each byte, and for each word `READ_CYCLES` + 3 to read it, 1 to write it. The port of
+    a word follows the host's a cycle late: of many bytes, it is far away.
     """
 
     def __init__(self, layout: Layout, spaces: tuple[Space, ...]):
@@ -44,32 +45,60 @@ class WordBuffer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        hosts = [getattr(self, f"{space.name.lower()}_host") for space in self._spaces]
+        words = [getattr(self, f"{space.name.lower()}_word") for space in self._spaces]
         register = Signal(8 * max(self._sizes.values()))
-        wait = Signal(range(READ_CYCLES + 1), init=READ_CYCLES)
-        for space, size in self._sizes.items():
-            host = getattr(self, f"{space.name.lower()}_host")
-            word = getattr(self, f"{space.name.lower()}_word")
-            full = Signal(name=f"full_{space.name.lower()}")
+        active, last = Signal(len(hosts)), Signal()
+        write, first, byte = Signal(), Signal(), Signal(8)
+        for number, (host, word, size) in enumerate(
+            zip(hosts, words, self._sizes.values(), strict=True)
+        ):
             m.d.comb += [
-                word.active.eq(host.active),
-                word.address.eq(host.address),
-                word.write.eq(host.active & full),
-                word.write_data.eq(register[len(register) - 8 * size :]),
+                active[number].eq(host.active),
                 host.read_data.eq(register[:8]),
+                word.write_data.eq(register[len(register) - 8 * size :]),
             ]
-            with m.If(host.active & host.write):
-                with m.If(full):
-                    m.d.comb += host.done.eq(1)
-                    m.d.sync += full.eq(0)
-                with m.Else():
-                    m.d.comb += host.done.eq(host.byte != size - 1)
-                    m.d.sync += register.eq(Cat(register[8:], host.write_data))
-                    m.d.sync += full.eq(host.byte == size - 1)
-            with m.Elif(host.active & (host.byte == 0) & (wait != 0)):
+            with m.If(host.active):
+                m.d.comb += [
+                    write.eq(host.write),
+                    first.eq(host.byte == 0),
+                    last.eq(host.byte == size - 1),
+                    byte.eq(host.write_data),
+                ]
+            m.d.sync += [word.active.eq(host.active), word.address.eq(host.address)]
+
+        # The register is wide: what it does is decided a cycle before.
+        load, shift = Signal(len(hosts)), Signal()
+        m.d.sync += [load.eq(0), shift.eq(0), *(word.write.eq(0) for word in words)]
+        with m.If(shift):
+            m.d.sync += register.eq(Cat(register[8:], byte))
+        for number, word in enumerate(words):
+            with m.If(load[number]):
+                m.d.sync += register.eq(word.read_data)
+        wait = Signal(range(READ_CYCLES))
+        with m.FSM():
+            with m.State("REST"):
+                m.d.sync += wait.eq(READ_CYCLES - 1)
+                with m.If(active.any()):
+                    with m.If(~write & first):
+                        m.next = "WAIT"
+                    with m.Else():
+                        m.d.sync += shift.eq(1)
+                        m.next = "DONE"
+                        with m.If(write & last):
+                            m.next = "STORE"
+            with m.State("WAIT"):  # for the word
                 m.d.sync += wait.eq(wait - 1)
-                with m.If(wait == 1):
-                    m.d.sync += register.eq(word.read_data)
-            with m.Elif(host.active):
-                m.d.comb += host.done.eq(1)
-                m.d.sync += [wait.eq(READ_CYCLES), register.eq(register >> 8)]
+                with m.If(wait == 0):
+                    m.d.sync += load.eq(active)
+                    m.next = "LOAD"
+            with m.State("LOAD"):
+                m.d.sync += shift.eq(1)
+                m.next = "DONE"
+            with m.State("STORE"):  # the last byte joins the others
+                m.d.sync += [word.write.eq(active[n]) for n, word in enumerate(words)]
+                m.next = "DONE"
+            with m.State("DONE"):
+                m.d.comb += [host.done.eq(host.active) for host in hosts]
+                m.next = "REST"
         return m

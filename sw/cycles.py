@@ -105,7 +105,7 @@ def timing(config: Config) -> Timing:
         readout=4 * slots if layout.serial else slots // layout.readout_width + READOUT,
         decide=decide,
         learn_step=step,
-        learn_start=SCAN if skewed else 0,
+        learn_start=SCAN + 1 if skewed else 0,
         learn_end=3 if skewed else 2,
         skewed=int(skewed),
         coupled=int(config.modules > 1 and r.chain_coupling != 0),

@@ -162,8 +162,9 @@ class Script:
 
         Where that is not known, a sample is taken to look at all couplings four times.
 
-        A command takes some 30 cycles; a byte 2 on its way in, or 4 into a column store's memory, and,
-        since the signature takes it bit by bit, 9 on its way out. That is right within a tenth.
+        A command takes some 30 cycles; a byte 2 on its way in, or 3 into a word of couplings, 4 if that
+        is a column store's, and, since the signature takes it bit by bit, 9 on its way out. That is
+        right within a tenth.
         """
         layout = self.layout
         if sample_cycles is None:
@@ -178,8 +179,10 @@ class Script:
                 answered = protocol.OUTCOME.size
                 if step.opcode == Opcode.SCORE:
                     answered += protocol.SCORE_BYTES * layout.config.classes
-            slow = layout.serial and step.space in (Space.WEIGHTS, Space.READOUT)
-            taken = 2 * step.header + (4 if slow else 2) * step.data
+            byte = 2
+            if step.space in (Space.WEIGHTS, Space.READOUT):
+                byte = 4 if layout.serial else 3
+            taken = 2 * step.header + byte * step.data
             total += step.count * (COMMAND_CYCLES + taken + 9 * answered)
         return total
 
