@@ -51,7 +51,9 @@ class Lights(wiring.Component):
         for lamp, cause in zip(LAMPS, causes, strict=True):
             left = Signal(range(TICKS + 1), name=f"{lamp}_left")
             m.d.comb += getattr(self, lamp).eq(left != 0)
-            with m.If(cause):
+            caused = Signal(name=f"{lamp}_caused")  # registered: it comes from far away
+            m.d.sync += caused.eq(cause)
+            with m.If(caused):
                 m.d.sync += left.eq(TICKS)
             with m.Elif(tick & (left != 0)):
                 m.d.sync += left.eq(left - 1)

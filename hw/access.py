@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Module, Mux, Signal
+from functools import reduce
+from operator import or_
+
+from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -56,7 +59,7 @@ class AccessPort(wiring.Component):
 
     Timing
     ------
-    2 cycles for a byte read, 3 for one written, and what the port takes.
+    3 cycles for a byte read or written, and what the port takes.
     """
 
     def __init__(self, layout: Layout):
@@ -85,12 +88,26 @@ class AccessPort(wiring.Component):
         self.last = Signal()  # the byte at hand is its word's last
         sizes = Array(layout.word_bytes(space) for space in Space)
         m.d.comb += self.last.eq(self.byte == sizes[self.space] - 1)
-        for space in Space:
-            port = self._port(space)
+        # Registered: the ports are far away.
+        self.asked, self.writes = Signal(len(Space)), Signal()
+        self.done, self.found = Signal(), Signal(8)
+        ports = [self._port(space) for space in Space]
+        m.d.comb += [
+            self.done.eq((self.asked & Cat(port.done for port in ports)).any()),
+            self.found.eq(
+                reduce(
+                    or_, (Mux(self.asked[n], port.read_data, 0) for n, port in enumerate(ports))
+                )
+            ),
+        ]
+        m.d.sync += [self.asked.eq(0), self.writes.eq(~self.reads)]
+        for number, port in enumerate(ports):
             m.d.comb += [
                 port.address.eq(self.address),
                 port.byte.eq(self.byte),
                 port.write_data.eq(self.data),
+                port.active.eq(self.asked[number]),
+                port.write.eq(self.writes),
             ]
         self.begun = Signal()  # the answer has come to its body
         with m.If(~self.active):
@@ -178,25 +195,19 @@ class AccessPort(wiring.Component):
             with m.If(self.count == 1):
                 m.next = "DONE"
 
-    def _access(self, m: Module, write: int, then: str) -> None:
-        """Ask the port of the space until it is done."""
-        with m.Switch(self.space):
-            for space in Space:
-                port = self._port(space)
-                with m.Case(space):
-                    m.d.comb += [port.active.eq(1), port.write.eq(write)]
-                    with m.If(port.done):
-                        if write:
-                            self._step(m, then)
-                        else:
-                            m.d.sync += self.data.eq(port.read_data)
-                            m.next = then
+    def _ask(self, m: Module):
+        """Ask the port of the space; the returned condition holds when it is done."""
+        with m.If(~self.done):
+            m.d.sync += self.asked.eq(1 << self.space)
+        return m.If(self.done)
 
     def _read(self, m: Module) -> None:
         with m.State("FETCH"):  # a byte of a word
             m.d.comb += self.result.valid.eq(1)
             with m.If(self.begun):
-                self._access(m, 0, "SEND")
+                with self._ask(m):
+                    m.d.sync += self.data.eq(self.found)
+                    m.next = "SEND"
         with m.State("SEND"):  # into the answer
             m.d.comb += [
                 self.result.valid.eq(1),
@@ -215,4 +226,5 @@ class AccessPort(wiring.Component):
                 m.next = "STORE"
         with m.State("STORE"):  # into a word
             m.d.comb += self.invalidate.eq(self.space != Space.COUNTERS)
-            self._access(m, 1, "COLLECT")
+            with self._ask(m):
+                self._step(m, "COLLECT")

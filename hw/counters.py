@@ -22,11 +22,11 @@ PART_BITS = 16
 """Bits of a counter that are added to in one cycle: a word of the memory."""
 PARTS = 4
 """Words of a counter; a power of two."""
-ROUND = 100
-"""No sum waits longer for its visit while the host keeps away: Σ (1 + words) cycles are a round, and
+ROUND = 126
+"""No sum waits longer for its visit while the host keeps away: Σ (2 + words) cycles are a round, and
 one more visit may be the host's."""
-HOST = 155
-"""Cycles more while the host accesses counters: a word is in its hands for 8 bytes, up to 18 cycles
+HOST = 175
+"""Cycles more while the host accesses counters: a word is in its hands for 8 bytes, up to 20 cycles
 each; a round takes 2 more for each byte, at most one of which goes between two visits."""
 RECEPTION = ("frames", "bad_frames", "overflows")
 """What counts even while the host accesses a counter; all else is at rest then."""
@@ -72,7 +72,7 @@ def sum_bits(layout: Layout) -> dict[str, int]:
 class Counters(wiring.Component):
     """Adds up the amounts; each counter wraps at its width.
 
-    A round visits one counter after another: a cycle to take its sum, then one for each word of it.
+    A round visits one counter after another: two cycles to take its sum, then one for each word of it.
     The host's access to a counter begins with a visit to this one, and no other comes to it until
     its last byte; so whoever reads finds the exact figure, of one moment. `sum_bits` is what can
     come in between (of `largest_amounts`): no sum overflows.
@@ -85,8 +85,8 @@ class Counters(wiring.Component):
 
     Timing
     ------
-    A byte takes up to 7 cycles, a word's first up to 11. An amount counts for whoever asks two cycles
-    later.
+    A byte takes up to 8 cycles, a word's first up to 13. An amount counts for whoever asks two
+    cycles later.
     """
 
     def __init__(self, layout: Layout):
@@ -101,39 +101,42 @@ class Counters(wiring.Component):
         )
         read, write = memory.read_port(), memory.write_port(granularity=8)
         at, who = (Signal(range(len(counters)), name=n) for n in ("at", "who"))
-        part, taking = Signal(range(PARTS)), Signal()
-        waiting, just_now = self._sums(m, who, taking)
+        part, taken = Signal(range(PARTS)), Signal(len(counters))
+        waiting, just_now = self._sums(m, who, taken)
         latest, carry = Signal.like(waiting), Signal()
+        found = Signal(PART_BITS)  # memory is slow, and its words go through an adder back to it
+        word = (part - 2)[: len(part)]
         bytes_ = Signal(range(protocol.COUNTER_BYTES + 1))  # of a counter
         addend, total = Signal(PART_BITS), Signal(PART_BITS + 1)
         own = counters.index(next(c for c in counters if c.name == ENVELOPE))
         m.d.comb += [
             bytes_.eq(Array(c.bits // 8 for c in counters)[who]),
-            addend.eq(latest & ~Mux(who == own, read.data, 0)),
-            total.eq(read.data + addend + carry),
+            addend.eq(latest & ~Mux(who == own, found, 0)),
+            total.eq(found + addend + carry),
             read.addr.eq(Cat(part, who)),
-            write.addr.eq(Cat((part - 1)[: len(part)], who)),
+            write.addr.eq(Cat(word, who)),
             write.data.eq(total),
         ]
         hosts, held = Signal(), Signal()  # this visit is the host's; it is in the midst of a word
         following = Mux(at == len(counters) - 1, 0, at + 1)
-        m.d.sync += carry.eq(0)
+        m.d.sync += [found.eq(read.data), carry.eq(0), taken.eq(0)]
         with m.FSM():
+            with m.State("CHOOSE"):
+                m.d.sync += [taken.eq(1 << who), part.eq(part + 1)]
+                m.next = "TAKE"
+                with m.If(held & ~hosts & (who == host.address)):
+                    m.d.sync += [at.eq(following), who.eq(following), part.eq(0), taken.eq(0)]
+                    m.next = "CHOOSE"
             with m.State("TAKE"):
-                skips = held & ~hosts & (who == host.address)
-                m.d.comb += taking.eq(~skips)
                 m.d.sync += [latest.eq(waiting), carry.eq(just_now), part.eq(part + 1)]
                 m.next = "ADD"
-                with m.If(skips):
-                    m.d.sync += [at.eq(following), who.eq(following), part.eq(0), carry.eq(0)]
-                    m.next = "TAKE"
             with m.State("ADD"):
-                last = part == (bytes_ + 1)[1:]
+                last = word == (bytes_ - 1)[1:]
                 m.d.comb += write.en.eq(Cat(1, ~last | ~bytes_[0]))
                 m.d.sync += [latest.eq(latest >> PART_BITS), carry.eq(total[-1]), part.eq(part + 1)]
                 with m.If(last):
                     m.d.sync += [part.eq(0), carry.eq(0), hosts.eq(0)]
-                    m.next = "TAKE"
+                    m.next = "CHOOSE"
                     with m.If(hosts):
                         m.d.sync += held.eq(1)
                         m.next = "HOST"
@@ -154,30 +157,30 @@ class Counters(wiring.Component):
                 m.d.sync += host.done.eq(~host.done)
                 with m.If(host.done):
                     m.d.sync += who.eq(at)
-                    m.next = "TAKE"
+                    m.next = "CHOOSE"
                     with m.If(host.byte == protocol.COUNTER_BYTES - 1):
                         m.d.sync += held.eq(0)
         m.d.comb += host.read_data.eq(read.data.word_select(host.byte[0], 8))
         return m
 
-    def _sums(self, m: Module, who: Signal, taking: Signal) -> tuple[Signal, Signal]:
-        """The sums grow; the one that is taken starts again. Returns that of `who`, and an amount
-        of 1 that comes just now: it goes along, so that starting again is a mere reset."""
+    def _sums(self, m: Module, who: Signal, taken: Signal) -> tuple[Signal, Signal]:
+        """The sums grow; the one whose bit is set in `taken` starts again. Returns that of `who`, and an
+        amount of 1 that comes just now: it goes along, so that starting again is a mere reset."""
         amounts = Signal(amounts_layout(self._layout))  # registered: the sources are far apart
         m.d.sync += amounts.eq(self.amounts)
         bits, sums, late = sum_bits(self._layout), [], []
         for address, counter in enumerate(protocol.COUNTERS):
             amount = amounts[counter.name]
             value = Signal(bits.get(counter.name, len(amount)), name=counter.name)
-            taken, alone = taking & (who == address), Const(0)
+            alone = Const(0)
             if counter.name == ENVELOPE:
-                m.d.sync += value.eq(Mux(taken, 0, value) | amount)
+                m.d.sync += value.eq(Mux(taken[address], 0, value) | amount)
             elif len(amount) > 1:
-                m.d.sync += value.eq(Mux(taken, 0, value) + amount)
+                m.d.sync += value.eq(Mux(taken[address], 0, value) + amount)
             else:
                 alone = amount
                 m.d.sync += value.eq(value + amount)
-                with m.If(taken):
+                with m.If(taken[address]):
                     m.d.sync += value.eq(0)
             sums.append(value)
             late.append(alone)

@@ -71,7 +71,7 @@ class Decision(wiring.Component):
         walking, finishes = Signal(), Signal()
         score = self.score
         best, rival, true = (Signal.like(score, name=n) for n in ("best", "rival", "true"))
-        any_best, any_rival = Signal(), Signal()
+        any_best, any_rival, up, down = Signal(), Signal(), Signal(), Signal()
 
         # Ask for r[at] …
         at = self.score_of
@@ -94,9 +94,14 @@ class Decision(wiring.Component):
                 m.d.sync += true.eq(score)
             m.d.sync += [
                 any_best.eq(1),
-                self.up.bit_select(compared, 1).eq(is_label & (score <= self.margin_true)),
-                self.down.bit_select(compared, 1).eq(~is_label & (-score <= self.margin_false)),
+                up.eq(is_label & (score <= self.margin_true)),
+                down.eq(~is_label & (score + self.margin_false >= 0)),
             ]
+        sets, place = delayed(m, 1, compares, compared)
+        with m.If(sets):
+            m.d.sync += [
+                self.up.bit_select(place, 1).eq(up), self.down.bit_select(place, 1).eq(down),
+            ]  # fmt: skip
         # … and, after the last, the gate.
         m.d.sync += finishes.eq(last)
         with m.If(finishes):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from relaxon import protocol
+from relaxon.hw.arithmetic import plus
 from relaxon.hw.operation import (
     Mode,
     element_shape,
@@ -136,7 +137,7 @@ class Lane(wiring.Component):
         """What is added at stage 2; ±a ± b is ±(a ± b)."""
         how, total, learned = self.addend, self.a, Mux(self.up, 1, -1)
         if self.layout.columns == 2:
-            total, learned = _plus(self.a, Mux(how.two, self.b, 0), how.differ), self.count
+            total, learned = plus(self.a, Mux(how.two, self.b, 0), how.differ), self.count
         operand = Signal(Mux(how.learned, learned, total).shape())
         addend = Signal(signed(self.layout.config.field_bits))
         with m.If(how.valid):
@@ -211,12 +212,4 @@ class Lane(wiring.Component):
                 Mux(one, self.chain_coupling, 0),
             )
         )
-        return _plus(own, size, ~positive)
-
-
-def _plus(value, other, negative) -> Value:
-    """value + other or, where `negative`, value − other, with one carry chain; one bit wider."""
-    width = max(len(value), len(other)) + 1
-    first, second = (Cat(v, v[-1].replicate(width - len(v))) for v in (value, other))
-    total = Cat(negative, first) + Cat(negative, second ^ negative.replicate(width))
-    return total[1 : 1 + width].as_signed()
+        return plus(own, size, ~positive)

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from relaxon.cycles import SCORES_ADDED
+from relaxon.hw.arithmetic import plus
 from relaxon.hw.events import pair_layout
 from relaxon.hw.hostport import WordPort
 from relaxon.hw.learners import neuron_tag
@@ -156,16 +157,18 @@ class Readout(wiring.Component):
         config, width = self.layout.config, self.layout.readout_width
         bits = config.readout_bits + 2 + width.bit_length()
         scores = [Signal(signed(config.score_bits), name=f"score{c}") for c in range(config.classes)]
-        events = changes[0][-1]
-        adds = Signal()
+        events, positive = changes[0][-1], changes[0][-2]
+        adds, minus = Signal(), Signal()
         (rest,) = delayed(m, 3, self.rest)
-        m.d.sync += adds.eq(events | writes["valid"])
+        m.d.sync += [adds.eq(events | writes["valid"]), minus.eq(~writes["valid"] & ~positive)]
         for c, score in enumerate(scores):
             step = Signal(signed(bits), name=f"step{c}")
-            event = sum(
-                Mux(valid, _signed(_choose([slot[c] for slot in word], within), positive), 0)
-                for word, within, positive, valid in changes
+            # ±a ± b is ±(a ± b), and the first sign waits until it meets the score.
+            event, *others = (
+                _choose([slot[c] for slot in word], within) for word, within, *_ in changes
             )
+            for other, (*_, sign, valid) in zip(others, changes[1:], strict=True):
+                event = plus(event, Mux(valid, other, 0), sign != positive)
             anew = sum(
                 Mux(writes["lanes"][i], _signed(updated[i][c], writes["states"][i]), 0)
                 for i in range(width)
@@ -177,7 +180,7 @@ class Readout(wiring.Component):
             with m.If(self.forget | self.learn):
                 m.d.sync += score.eq(0)
             with m.Elif(adds):
-                m.d.sync += score.eq(score + step)
+                m.d.sync += score.eq(plus(score, step, minus))
         m.d.sync += self.score.eq(Array(scores)[self.score_of])
 
     # ---- learning ---------------------------------------------------------------------------

@@ -197,22 +197,24 @@ class ReplyCache(wiring.Component):
 
         m.d.sync += [newest.eq(newest + arrives), oldest.eq(oldest + sent)]
         at = Signal(range(self._bytes))
-        m.d.comb += [read.addr.eq(at + sending * self._bytes), self.bytes.payload.eq(read.data)]
+        m.d.comb += read.addr.eq(at + sending * self._bytes)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += at.eq(0)
                 with m.If(newest != oldest):
                     m.next = "FIND"
-            with m.State("FIND"):  # its slot
+            with m.State("FIND"):  # its slot, then its first byte
                 m.next = "FETCH"
             with m.State("FETCH"):
-                m.d.sync += self.bytes.valid.eq(1)
+                m.d.sync += [
+                    self.bytes.payload.eq(read.data), self.bytes.valid.eq(1), at.eq(at + 1),
+                ]  # fmt: skip
                 m.next = "SEND"
             with m.State("SEND"):
                 with m.If(self.bytes.ready):
-                    m.d.sync += [self.bytes.valid.eq(0), at.eq(at + 1)]
+                    m.d.sync += self.bytes.valid.eq(0)
                     m.next = "FETCH"
-                    with m.If(read.data == protocol.DELIMITER):
+                    with m.If(self.bytes.payload == protocol.DELIMITER):
                         m.d.comb += sent.eq(1)
                         m.next = "IDLE"
         return m

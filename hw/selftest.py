@@ -154,7 +154,8 @@ class SelfTest(wiring.Component):
                     m.d.sync += [self.outcome.passed.eq(0), self.outcome.failed.eq(0)]
                     m.next = "PLAY"
             with m.State("PLAY"):
-                m.d.comb += [self.aside.eq(1), self.frames.valid.eq(1)]
+                m.d.comb += self.frames.valid.eq(self.aside)
+                m.d.sync += self.aside.eq(~(last & self.frames.next))
                 with m.If(last & self.frames.next):
                     m.next = "COMPARE"
             with m.State("COMPARE"):

@@ -199,11 +199,13 @@ class Strip(wiring.Component):
         self._signs = Signal(lanes)
         m.submodules.list = entries = EntryList(entry_layout(layout), layout.groups)
         entry = entries.push.entry
+        forgets = Signal()
+        m.d.sync += forgets.eq(self.clear)  # in time: nothing is reported in a pass's first cycles
         stability = at.mode == Mode.STABILITY
         m.d.comb += [
             valid.eq(Mux(at.tail, tail, body)),
             mask.eq((self._reported | at.rest.replicate(lanes)) & valid),
-            entries.clear.eq(self.clear),
+            entries.clear.eq(forgets),
             entries.push.valid.eq(at.valid & mask.any()),
             entry.learns.eq(stability),
             entry.mask.eq(mask),

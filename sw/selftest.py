@@ -162,9 +162,9 @@ class Script:
 
         Where that is not known, a sample is taken to look at all couplings four times.
 
-        A command takes some 30 cycles; a byte 2 on its way in, or 3 into a word of couplings, 4 if that
-        is a column store's, and, since the signature takes it bit by bit, 9 on its way out. That is
-        right within a tenth.
+        A command takes some 30 cycles; a byte 2 on its way in and 1 more into a register, 2 into a word
+        of couplings, 3 if that is a column store's, and, since the signature takes it bit by bit, 9 on
+        its way out. That is right within a tenth.
         """
         layout = self.layout
         if sample_cycles is None:
@@ -180,8 +180,10 @@ class Script:
                 if step.opcode == Opcode.SCORE:
                     answered += protocol.SCORE_BYTES * layout.config.classes
             byte = 2
-            if step.space in (Space.WEIGHTS, Space.READOUT):
-                byte = 4 if layout.serial else 3
+            if step.space is Space.REGISTERS:
+                byte = 3
+            elif step.space is not None:
+                byte = 5 if layout.serial else 4
             taken = 2 * step.header + byte * step.data
             total += step.count * (COMMAND_CYCLES + taken + 9 * answered)
         return total
