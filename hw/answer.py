@@ -44,7 +44,7 @@ class AnswerWriter(wiring.Component):
 
     Timing
     ------
-    6 cycles, 2 for each byte of the body, and the cache's.
+    7 cycles, 2 for each byte of the body, and the cache's.
     """
 
     def __init__(self):
@@ -82,7 +82,9 @@ class AnswerWriter(wiring.Component):
         with m.FSM():
             with m.State("WAIT"):
                 with m.If(head.valid):
-                    m.next = "LOOK"
+                    m.next = "SLOT"
+            with m.State("SLOT"):  # on its way
+                m.next = "LOOK"
             with m.State("LOOK"):  # `pending` is a cycle late
                 with m.If(~self.pending):
                     m.next = "NUMBER"

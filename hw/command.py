@@ -96,6 +96,7 @@ class CommandPort(wiring.Component):
         self.sequence, self.opcode, self.status = Signal(8), Signal(8), Signal(8)
         self.length = Signal.like(self.frame_length)  # of the body
         self.answer = Answer().create()  # to the frame at hand, samples apart
+        self.repeats = Signal()  # it was answered before
 
         m.submodules.order = self.order = Order()
         m.d.comb += [self.order.sequence.eq(self.sequence), self.order.aside.eq(self.aside)]
@@ -141,13 +142,16 @@ class CommandPort(wiring.Component):
         wiring.connect(m, writer.early, self.samples.answer)
         wiring.connect(m, writer.late, self.answer)
         m.d.comb += [
-            self.slot.eq(Mux(self.repeat, self.sequence, writer.slot)),
             writer.pending.eq(self.pending),
             self.answer.head.payload.slot.eq(self.order.expected),
             self.answer.head.payload.sequence.eq(self.sequence),
         ]
-        # A cycle late, which neither side of the writer is quick enough to notice.
-        m.d.sync += writer.hold.eq(self.samples.busy)
+        # Each a cycle late, which neither side of the writer is quick enough to notice.
+        m.d.sync += [
+            writer.hold.eq(self.samples.busy),
+            self.slot.eq(Mux(self.repeats, self.sequence, writer.slot)),
+            self.repeat.eq(self.repeats),
+        ]
 
     # ---- taking a frame ---------------------------------------------------------------------
 
@@ -197,7 +201,7 @@ class CommandPort(wiring.Component):
                     with m.If(order.complained):
                         m.next = "LEAVE"
         with m.State("REPEAT"):  # answered before: the same answer again
-            m.d.comb += [self.repeat.eq(1), self.duplicate.eq(1)]
+            m.d.comb += [self.repeats.eq(1), self.duplicate.eq(1)]
             m.next = "LEAVE"
         with m.State("LEAVE"):
             m.d.comb += self.next_frame.eq(1)

@@ -91,7 +91,7 @@ class SamplePort(wiring.Component):
 
     Timing
     ------
-    Fetching takes 2 cycles for each byte of the body, answering 11 and 1 more for each byte of the
+    Fetching takes 2 cycles for each byte of the body, answering 12 and 1 more for each byte of the
     outcome, if the machine and the reply cache are free.
     """
 

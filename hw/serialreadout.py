@@ -94,17 +94,8 @@ class SerialReadout(wiring.Component):
         self.walks, self.learns, self.clears = Signal(), Signal(), Signal()
         self.turn = Signal(2)  # of a slot that learns: read, found, changed, written
         self.writes = self.turn == 3
-        # The host's accesses are registered, for `active` comes a long way: asked, then found.
-        self.stores, self.hosts = {}, {}
-        for name in ("weights", "readout"):
-            port = getattr(self, name)
-            asked, stores = Signal(name=f"{name}_asked"), Signal(name=f"{name}_stores")
-            m.d.sync += [
-                asked.eq(port.active & ~asked & ~port.done),
-                stores.eq(port.active & ~asked & ~port.done & port.write),
-                port.done.eq(asked),
-            ]
-            self.stores[name], self.hosts[name] = stores, asked | port.done
+        for port in (self.weights, self.readout):  # asked, then found
+            m.d.sync += port.done.eq(port.active & ~port.done)
         self._walk(m)
         self._address(m)
         strips = [self._strip(m, number) for number in range(layout.strips)]
@@ -154,14 +145,14 @@ class SerialReadout(wiring.Component):
         for strip in range(1, layout.strips):
             first = strip * slots
             slot = Mux(readout.address >= first, readout.address - first, slot)
-        slot = Mux(self.hosts["readout"], slot, self.slot)
-        class_ = Mux(self.hosts["readout"], readout.byte[1:], self.class_)
+        slot = Mux(self.readout.active, slot, self.slot)
+        class_ = Mux(self.readout.active, readout.byte[1:], self.class_)
         within = (slot // layout.readout_pack)[: (stride - 1).bit_length()]
         line = class_ + layout.readout_base // stride
         self.address = Signal(range(layout.store_words))
         self.element = Signal(range(max(2, layout.readout_pack)))
         m.d.comb += [
-            self.address.eq(Mux(self.hosts["weights"], weights.address, Cat(within, line))),
+            self.address.eq(Mux(self.weights.active, weights.address, Cat(within, line))),
             self.element.eq(slot % layout.readout_pack),
         ]
 
@@ -179,9 +170,9 @@ class SerialReadout(wiring.Component):
             valid.eq(self.walks & (Mux(self.tail, tail, body) >> self.lane)[0]),
             place.eq(
                 Mux(
-                    self.hosts["weights"],
+                    self.weights.active,
                     self.weights.byte - number * size,
-                    Cat(self.hosts["readout"] & self.readout.byte[0], self.element),
+                    Cat(self.readout.active & self.readout.byte[0], self.element),
                 )
             ),
         ]
@@ -215,7 +206,7 @@ class SerialReadout(wiring.Component):
             cut.eq(valid & self.writes & cuts),
         ]
         m.d.comb += [
-            side.active.eq(self.walks | self.hosts["weights"] | self.hosts["readout"]),
+            side.active.eq(self.walks | self.weights.active | self.readout.active),
             side.address.eq(self.address),
             side.data.eq(new),
         ]
@@ -228,16 +219,16 @@ class SerialReadout(wiring.Component):
             name = "weights" if host is self.weights.byte else "readout"
             port = getattr(self, name)
             mine = (host >= number * span) & (host < (number + 1) * span)
-            with m.If(self.hosts[name]):
+            with m.If(port.active):
                 m.d.comb += side.data.eq(port.write_data.replicate(2))
-            changes |= self.stores[name] & mine
+            changes |= port.active & port.write & mine
         m.d.comb += side.write.eq(changes)
         byte = Signal(8, name=f"byte{number}")
         views = []
         for bits in (layout.element_bits, config.readout_bits):
             views.append(Signal(signed(16), name=f"view{len(views)}_{number}"))
             m.d.comb += views[-1].eq(raw[:bits].as_signed() if bits > 8 else raw)
-        view = Mux(self.hosts["weights"], *views)
+        view = Mux(self.weights.active, *views)
         m.d.comb += byte.eq(view.as_unsigned().word_select(place[0], 8))
         return score, cut, byte
 

@@ -163,8 +163,8 @@ class Script:
         Where that is not known, a sample is taken to look at all couplings four times.
 
         A command takes some 30 cycles; a byte 2 on its way in and 1 more into a register, 2 into a word
-        of couplings, 3 if that is a column store's, and, since the signature takes it bit by bit, 9 on
-        its way out. That is right within a tenth.
+        of couplings, and, since the signature takes it bit by bit, 9 on its way out. That is right
+        within a tenth.
         """
         layout = self.layout
         if sample_cycles is None:
@@ -183,7 +183,7 @@ class Script:
             if step.space is Space.REGISTERS:
                 byte = 3
             elif step.space is not None:
-                byte = 5 if layout.serial else 4
+                byte = 4
             taken = 2 * step.header + byte * step.data
             total += step.count * (COMMAND_CYCLES + taken + 9 * answered)
         return total
