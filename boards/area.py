@@ -32,11 +32,8 @@ from relaxon.boards.parts import FamilyName
 from relaxon.config import Config
 from relaxon.hw.top import Top
 
-LUT_FACTOR = {"ecp5": 1.03, "gowin": 0.93, "ice40": 0.7}
+LUT_FACTOR = {"ecp5": 1.03, "gowin": 1.0, "ice40": 0.7}
 """LUTs, or adders' cells, for each that an operation costs."""
-FF_PASSES = {"ecp5": 0.0, "gowin": 0.75, "ice40": 0.0}
-"""LUTs for each flip-flop: one of Gowin's takes its input from the LUT beside it and nowhere else, so
-all that do not store that LUT's own result occupy one."""
 FF_FACTOR = 1.08
 """What synthesis adds to the registers: read ports of memories in LUTs, copies, lights."""
 DISTRIBUTED = {"ecp5": 6, "gowin": 4, "ice40": 0}
@@ -46,7 +43,7 @@ LUT_ERROR = 0.15
 BLOCK_COST = {"ecp5": 128, "gowin": 128, "ice40": 64}
 """What Yosys' libraries of memories say a block RAM costs, where 16 × 4 bits in LUTs cost 4."""
 SELECT_COST = 0.5
-"""… what choosing between two memories in LUTs takes, for a bit …"""
+"""… what choosing between two memories takes, for a bit …"""
 LOGIC_COST = 1.0
 """… and a bit in a flip-flop …"""
 ROM_COST = 1 / 16
@@ -92,7 +89,7 @@ class Area:
             if memory.enables and not blocks(family, memory)
         )
         registers = FF_FACTOR * self.registers
-        logic = LUT_FACTOR[family] * self.operations + FF_PASSES[family] * registers
+        logic = LUT_FACTOR[family] * self.operations
         found = {
             "LUT": round(logic + DISTRIBUTED[family] * spread),
             "FF": round(registers),
@@ -155,6 +152,10 @@ class Shape:
     depth: int
     byte: int | None = None
 
+    def rows(self, memory: Memory) -> int:
+        """Of them, between which a memory chooses."""
+        return ceil(memory.depth / self.depth)
+
     def count(self, memory: Memory) -> int:
         """Block RAMs of this shape that a memory takes, of one read port."""
         part = memory.width // max(1, memory.enables)
@@ -164,7 +165,7 @@ class Shape:
             across = memory.enables * ceil(part / self.width)
         else:
             across = ceil(memory.enables * ceil(part / self.byte) * self.byte / self.width)
-        return across * ceil(memory.depth / self.depth)
+        return across * self.rows(memory)
 
 
 NARROW = tuple(Shape(w, d, 9) for w, d in ((18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)))
@@ -180,19 +181,27 @@ TRUE_DUAL: dict[str, tuple[Shape, ...]] = {"ecp5": NARROW, "gowin": NARROW, "ice
 
 def blocks(family: FamilyName, memory: Memory) -> int:
     """Block RAMs that Yosys makes of a memory; 0 where it puts it into LUTs or flip-flops."""
-    count = memory.reads * min(shape.count(memory) for shape in SIMPLE[family])
-    if memory.reads == 2 and TRUE_DUAL[family]:
-        count = min(count, *(shape.count(memory) for shape in TRUE_DUAL[family]))
+    choices = [(memory.reads * shape.count(memory), shape) for shape in SIMPLE[family]]
+    if memory.reads == 2:
+        choices += [(shape.count(memory), shape) for shape in TRUE_DUAL[family]]
+
+    def cost(choice: tuple[int, Shape]) -> float:
+        count, shape = choice
+        selected = memory.reads * memory.width + memory.enables
+        return BLOCK_COST[family] * count + SELECT_COST * selected * (shape.rows(memory) - 1)
+
+    cheapest = min(choices, key=cost)
+    count = cheapest[0]
     if memory.block:
         return count
     if memory.enables == 0:
         other = ROM_COST * memory.width * memory.depth
-        return count if BLOCK_COST[family] * count < other else 0
+        return count if cost(cheapest) < other else 0
     other = LOGIC_COST * memory.width * memory.depth
     if family != "ice40":
         selects = memory.reads * memory.width * (ceil(memory.depth / 16) - 1)
         other = min(other, 4 * distributed(memory) + SELECT_COST * selects)
-    return count if BLOCK_COST[family] * count < other else 0
+    return count if cost(cheapest) < other else 0
 
 
 def distributed(memory: Memory) -> int:

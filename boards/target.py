@@ -19,7 +19,8 @@ DEFAULT = "modules"
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A size of machine: modules of neurons, inputs, classes, lanes; `clock_mhz` if not the board's."""
+    """A size of machine: modules of neurons, inputs, classes, lanes; `clock_mhz` and `store` where they
+    are not the board's."""
 
     modules: int
     neurons: int = 32
@@ -27,6 +28,7 @@ class Network:
     classes: int = 10
     lanes: int
     clock_mhz: float | None = None
+    store: str | None = None
 
     @property
     def preset(self) -> str:
@@ -34,10 +36,10 @@ class Network:
         return "paper" if self.modules == 1 else "modules"
 
     def config(self, store: str) -> Config:
-        """The machine's configuration, with this weight store."""
+        """The machine's configuration; `store` is the board's."""
         return Config.preset(
             self.preset, modules=self.modules, neurons=self.neurons, inputs=self.inputs,
-            classes=self.classes, lanes=self.lanes, store=store,
+            classes=self.classes, lanes=self.lanes, store=self.store or store,
         )  # fmt: skip
 
     def __str__(self) -> str:

@@ -106,11 +106,10 @@ class Counters(wiring.Component):
         latest, carry = Signal.like(waiting), Signal()
         found = Signal(PART_BITS)  # memory is slow, and its words go through an adder back to it
         word = (part - 2)[: len(part)]
-        bytes_ = Signal(range(protocol.COUNTER_BYTES + 1))  # of a counter
+        bytes_ = Signal(range(protocol.COUNTER_BYTES + 1))  # of a counter, a cycle after `who`
         addend, total = Signal(PART_BITS), Signal(PART_BITS + 1)
         own = counters.index(next(c for c in counters if c.name == ENVELOPE))
         m.d.comb += [
-            bytes_.eq(Array(c.bits // 8 for c in counters)[who]),
             addend.eq(latest & ~Mux(who == own, found, 0)),
             total.eq(found + addend + carry),
             read.addr.eq(Cat(part, who)),
@@ -119,7 +118,12 @@ class Counters(wiring.Component):
         ]
         hosts, held = Signal(), Signal()  # this visit is the host's; it is in the midst of a word
         following = Mux(at == len(counters) - 1, 0, at + 1)
-        m.d.sync += [found.eq(read.data), carry.eq(0), taken.eq(0)]
+        m.d.sync += [
+            bytes_.eq(Array(c.bits // 8 for c in counters)[who]),
+            found.eq(read.data),
+            carry.eq(0),
+            taken.eq(0),
+        ]
         with m.FSM():
             with m.State("CHOOSE"):
                 m.d.sync += [taken.eq(1 << who), part.eq(part + 1)]
@@ -152,7 +156,7 @@ class Counters(wiring.Component):
                     write.addr.eq(Cat(host.byte[1:], who)),
                     write.data.eq(host.write_data.replicate(PART_BITS // 8)),
                 ]
-                with m.If(host.active & host.write & (host.byte < bytes_)):
+                with m.If(host.done & host.write & (host.byte < bytes_)):
                     m.d.comb += write.en.eq(1 << host.byte[0])
                 m.d.sync += host.done.eq(~host.done)
                 with m.If(host.done):

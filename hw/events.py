@@ -132,7 +132,15 @@ class Scanner(wiring.Component):
             pairs.positive_b.eq((pick.state & pick.highest).any()),
             pairs.tag.eq(pick.tag),
         ]
-        # What a pair waits for is deep, and what waits behind it is wide.
+        if self._columns == 1:
+            m.d.comb += [
+                picks.ready.eq(~self.pairs.valid | self.pairs.ready),
+                self.more.eq(self._left | picks.valid),
+            ]
+            with m.If(picks.ready):
+                m.d.sync += [self.pairs.valid.eq(picks.valid), self.pairs.payload.eq(pairs)]
+            return m
+        # What two bits wait for is deep, and what waits behind them is wide.
         m.submodules.stage = stage = Stage(pairs.shape())
         m.d.comb += [
             stage.source.payload.eq(pairs),

@@ -199,9 +199,8 @@ def verilog(
 
     if board is None:
         chosen = Network(modules=32, lanes=32)
-        config = _network(chosen, network, modules, neurons, inputs, classes, lanes).config(
-            store.value if store is not None else "skewed"
-        )
+        sizes = _network(chosen, network, modules, neurons, inputs, classes, lanes, store)
+        config = sizes.config("skewed")
         clock_hz, rate = round((clock or 50) * 1e6), baud or 1_000_000
     else:
         design = _design(board, network, modules, neurons, inputs, classes, lanes, store, clock, baud)
@@ -248,14 +247,15 @@ def register(app: typer.Typer) -> None:
 
 def _network(
     chosen: Any, name: str | None, modules: int | None, neurons: int | None, inputs: int | None,
-    classes: int | None, lanes: int | None,
+    classes: int | None, lanes: int | None, store: Any,
 ) -> Any:  # fmt: skip
-    """A network with the sizes that were given; one module where only its neurons were."""
+    """A network with what was given; one module where only its neurons were."""
     from dataclasses import replace
 
     if neurons is not None and modules is None and name is None:
         modules = 1
-    given = dict(modules=modules, neurons=neurons, inputs=inputs, classes=classes, lanes=lanes)
+    given = dict(modules=modules, neurons=neurons, inputs=inputs, classes=classes, lanes=lanes,
+                 store=store.value if store is not None else None)  # fmt: skip
     return replace(chosen, **{key: value for key, value in given.items() if value is not None})
 
 
@@ -271,9 +271,9 @@ def _design(
 
     target = registry.find(board)
     chosen = target.network(network or DEFAULT)
-    sizes = _network(chosen, network, modules, neurons, inputs, classes, lanes)
-    config = sizes.config(store.value if store is not None else target.store)
-    return Design(target, config, clock or sizes.clock_mhz or target.clock_mhz, baud or target.baud)
+    sizes = _network(chosen, network, modules, neurons, inputs, classes, lanes, store)
+    mhz = clock or sizes.clock_mhz or target.clock_mhz
+    return Design(target, sizes.config(target.store), mhz, baud or target.baud)
 
 
 def _seed(target: Target, seed: int | None) -> int:
