@@ -118,9 +118,12 @@ class CommandPort(wiring.Component):
     def _samples(self, m: Module) -> None:
         m.submodules.samples = samples = self.samples = SamplePort(self.layout)
         wiring.connect(m, samples.machine, wiring.flipped(self.machine))
-        m.d.comb += [
+        # A cycle after the opcode; nothing is carried out in that one.
+        m.d.sync += [
             samples.training.eq(self.opcode == Opcode.TRAIN),
             samples.scoring.eq(self.opcode == Opcode.SCORE),
+        ]
+        m.d.comb += [
             samples.expected.eq(self.order.expected),
             self.link_cycle.eq(samples.link_cycle),
         ]
@@ -130,8 +133,8 @@ class CommandPort(wiring.Component):
         for space in Space:
             name = port_name(space)
             wiring.connect(m, getattr(access, name), wiring.flipped(getattr(self, name)))
+        m.d.sync += access.reads.eq(self.opcode == Opcode.READ)
         m.d.comb += [
-            access.reads.eq(self.opcode == Opcode.READ),
             access.length.eq(self.length),
             self.invalidate.eq(access.invalidate),
         ]
