@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 BENCHMARKS := cycles speed roofline growth
 # those that are known to route with timing met; for others: make boards BOARDS="ulx3s-85f tang-nano-20k"
-BOARDS := icebreaker ulx3s-25f
+BOARDS := icebreaker tang-nano-9k tang-nano-20k ulx3s-25f
 
 .PHONY: demo test check bench boards clean
 
