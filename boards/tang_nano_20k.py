@@ -40,7 +40,11 @@ BOARDS = [
         leds={lamp: Pin("led", number) for number, lamp in enumerate(LAMPS)},
         button=Pin("button"),
         store="column",
-        networks={"modules": Network(modules=8, lanes=8)},
+        networks={
+            "modules": Network(modules=15, lanes=8),
+            "single": Network(modules=1, neurons=224, lanes=8),
+            "mnist": Network(modules=3, inputs=784, lanes=8),
+        },
         programmer=("--board", "tangnano20k"),
     )
 ]

@@ -25,7 +25,11 @@ BOARDS = [
         leds={lamp: Pin("led", number) for number, lamp in enumerate(LAMPS)},
         button=Pin("button"),
         store="column",
-        networks={"modules": Network(modules=4, lanes=4)},
+        networks={
+            "modules": Network(modules=7, lanes=4),
+            "single": Network(modules=1, neurons=128, lanes=4),
+            "mnist": Network(modules=1, inputs=784, lanes=4),
+        },
         programmer=("--board", "tangnano9k"),
     )
 ]

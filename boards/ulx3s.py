@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from relaxon.boards.ecp5_networks import ON_25F, ON_45F, ON_85F
 from relaxon.boards.parts import ECP5_12F, ECP5_25F, ECP5_45F, ECP5_85F, Part
 from relaxon.boards.target import LAMPS, Network, Pin, Target
 
@@ -32,8 +33,13 @@ def _board(size: str, part: Part, store: str = "skewed", **networks: Network) ->
 
 
 BOARDS = [
-    _board("12F", ECP5_12F, "column", modules=Network(modules=8, lanes=8)),
-    _board("25F", ECP5_25F, modules=Network(modules=8, lanes=8)),
-    _board("45F", ECP5_45F, modules=Network(modules=16, lanes=16)),
-    _board("85F", ECP5_85F, modules=Network(modules=32, lanes=64)),
-]
+    _board(
+        "12F", ECP5_12F, "column",
+        modules=Network(modules=8, lanes=8),
+        single=Network(modules=1, neurons=160, lanes=8),
+        mnist=Network(modules=1, inputs=784, lanes=8),
+    ),
+    _board("25F", ECP5_25F, **ON_25F),
+    _board("45F", ECP5_45F, **ON_45F),
+    _board("85F", ECP5_85F, **ON_85F),
+]  # fmt: skip

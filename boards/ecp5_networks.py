@@ -1,0 +1,17 @@
+"""Networks for the ECP5 parts that more than one board carries."""
+
+from __future__ import annotations
+
+from relaxon.boards.target import Network
+
+ON_25F = {
+    "modules": Network(modules=18, lanes=8),
+    "single": Network(modules=1, neurons=224, lanes=8),
+    "mnist": Network(modules=3, inputs=784, lanes=8),
+}
+ON_45F = {
+    "modules": Network(modules=36, lanes=16),
+    "single": Network(modules=1, neurons=384, lanes=16),
+    "mnist": Network(modules=6, inputs=784, lanes=16),
+}
+ON_85F = {"modules": Network(modules=32, lanes=64)}
