@@ -6,7 +6,7 @@ from relaxon.boards.target import Network
 
 ON_25F = {
     "modules": Network(modules=18, lanes=8),
-    "single": Network(modules=1, neurons=224, lanes=8),
+    "single": Network(modules=1, neurons=232, lanes=8),
     "mnist": Network(modules=3, inputs=784, lanes=8),
 }
 ON_45F = {

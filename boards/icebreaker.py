@@ -27,7 +27,7 @@ BOARDS = [
         networks={
             "modules": Network(modules=24, lanes=8),
             # its fields have 18 bits, for which 8 lanes have no room in block RAM
-            "single": Network(modules=1, neurons=288, lanes=4),
+            "single": Network(modules=1, neurons=296, lanes=4),
         },
         programmer=("--board", "ice40_generic"),
         permanent=None,

@@ -68,6 +68,31 @@ def test_clock_and_line_rate_of_every_network_go_together(target: Target) -> Non
         assert design.clock_hz == pytest.approx(clock * 1e6, rel=0.002)
 
 
+def fits_for_sure(target: Target, network: Network) -> bool:
+    """Even if no LUT is saved that the estimate counts."""
+    needs = fit.needs(target.part, network.config(target.store))
+    return all(need.needed <= need.available for need in needs)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_every_network_fits_its_board(target: Target) -> None:
+    for name, network in target.networks.items():
+        assert fits_for_sure(target, network), name
+
+
+@pytest.mark.parametrize("name", ["icebreaker", "tang-nano-9k", "tang-nano-20k", "ulx3s-12f",
+                                  "ulx3s-25f", "ulx3s-45f"])  # fmt: skip
+def test_the_networks_are_the_largest_of_their_kind(name: str) -> None:
+    target = registry.find(name)
+    networks = target.networks
+    modules, single = networks["modules"], networks["single"]
+    assert not fits_for_sure(target, replace(modules, modules=modules.modules + 1))
+    assert not fits_for_sure(target, replace(single, neurons=single.neurons + single.lanes))
+    if "mnist" in networks:
+        mnist = networks["mnist"]
+        assert not fits_for_sure(target, replace(mnist, modules=mnist.modules + 1))
+
+
 def test_an_unknown_board_is_refused_with_a_near_one() -> None:
     with pytest.raises(ConfigError, match="did you mean ulx3s-85f"):
         registry.find("ULX3S-85")
