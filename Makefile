@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 BENCHMARKS := cycles speed roofline growth
-# those that are known to route with timing met; for others: make boards BOARDS="ulx3s-85f tang-nano-20k"
+# BOARD or BOARD:NETWORK; those known to route with timing met. Others: make boards BOARDS=ulx3s-85f:fast
 BOARDS := icebreaker tang-nano-9k tang-nano-20k ulx3s-25f
 
 .PHONY: demo test check bench boards clean
@@ -33,9 +33,11 @@ bench: $(READY)
 
 boards: $(VENV)/.boards
 	for name in $(BOARDS); do \
-	  $(BIN)/relaxon build $$name && \
-	  $(BIN)/relaxon report $$name $(if $(DATA),--data $(DATA)) --json boards/reports/$$name.json \
-	    || exit 1; done
+	  board=$${name%%:*}; network=$${name#$$board}; network=$${network#:}; \
+	  options="$$board --network $${network:-modules}"; \
+	  $(BIN)/relaxon build $$options && \
+	  $(BIN)/relaxon report $$options $(if $(DATA),--data $(DATA)) \
+	    --json boards/reports/$$board$${network:+-$$network}.json || exit 1; done
 	$(BIN)/python -m relaxon.boards.report
 	@sed -n '/made by make boards/,/end of what/p' README.md
 

@@ -14,4 +14,9 @@ ON_45F = {
     "single": Network(modules=1, neurons=384, lanes=16),
     "mnist": Network(modules=6, inputs=784, lanes=16),
 }
-ON_85F = {"modules": Network(modules=32, lanes=64)}
+ON_85F = {
+    "modules": Network(modules=72, lanes=32, clock_mhz=60),
+    "fast": Network(modules=32, lanes=32, clock_mhz=60),
+    "single": Network(modules=1, neurons=544, lanes=32, clock_mhz=60),
+    "mnist": Network(modules=14, inputs=784, lanes=32, clock_mhz=60),
+}

@@ -81,7 +81,7 @@ def test_every_network_fits_its_board(target: Target) -> None:
 
 
 @pytest.mark.parametrize("name", ["icebreaker", "tang-nano-9k", "tang-nano-20k", "ulx3s-12f",
-                                  "ulx3s-25f", "ulx3s-45f"])  # fmt: skip
+                                  "ulx3s-25f", "ulx3s-45f", "ulx3s-85f"])  # fmt: skip
 def test_the_networks_are_the_largest_of_their_kind(name: str) -> None:
     target = registry.find(name)
     networks = target.networks
