@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from relaxon import Couplings
 from relaxon.boards.parts import ECP5_25F, GW2AR_18C, ICE40_UP5K
 from relaxon.errors import ConfigError, ToolError
 from relaxon.hw.core import Core
+from relaxon.hw.verilog import YOSYS
 from relaxon.linkboard import LinkBoard
 from relaxon.sim.compiler import find_verilator
 from relaxon.sim.modelboard import ModelBoard
@@ -20,6 +24,7 @@ from relaxon.sim.netlist import CELLS, netlist
 from relaxon.sim.selftest import expected
 from relaxon.sim.simulated import SimulatedTransport
 from relaxon.sim.verilate import library_of
+from relaxon.tools import run
 
 SAMPLES = 200
 CASES = {
@@ -64,6 +69,23 @@ def test_a_family_without_models_is_refused() -> None:
     config = MACHINES["like-the-icebreaker"].replace(store="column")
     with pytest.raises(ConfigError, match="all cells for ice40 and ecp5 only, not for gowin"):
         netlist(Core(config), GW2AR_18C)
+
+
+def test_ecp5_cells_do_what_yosys_maps_to_them(tmp_path: Path) -> None:
+    written = Path(__file__).with_name("mapped.v").read_text()
+    (tmp_path / "mapped.v").write_text(written)
+    script = (
+        "read_verilog -sv mapped.v; hierarchy -top mapped; proc; flatten; synth_ecp5 -top mapped; "
+        "rename mapped netlist; write_verilog -noattr netlist.v"
+    )
+    run([sys.executable, "-c", YOSYS, "-q", "-p", script], cwd=tmp_path, what="synthesis")
+    made = (tmp_path / "netlist.v").read_text()
+    assert set(re.findall(r"DATA_WIDTH_[AB]\(32'd(\d+)\)", made)) == {"1", "4", "18", "36"}
+    assert set(re.findall(r"SIGNEDA\(1'h(.)\)", made)) == {"0", "1"}
+    path = library_of(CELLS["ecp5"].verilog() + made + written)
+    with closing(SimulatedTransport(path=path)) as compared:
+        same = b"".join(compared.read(1) for _ in range(10))
+    assert len(same) > 10_000 and set(same) == {1}
 
 
 @pytest.mark.parametrize(
