@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from relaxon.boards.ecp5_networks import ON_25F, ON_45F, ON_85F
@@ -15,7 +16,9 @@ def _platform(size: str):
     return getattr(ulx3s, f"ULX3S_{size}_Platform")()
 
 
-def _board(size: str, part: Part, store: str = "skewed", **networks: Network) -> Target:
+def _board(
+    size: str, part: Part, networks: Mapping[str, Network], store: str = "skewed"
+) -> Target:
     return Target(
         name=f"ulx3s-{size.lower()}",
         title=f"Radiona ULX3S-{size}",
@@ -32,14 +35,14 @@ def _board(size: str, part: Part, store: str = "skewed", **networks: Network) ->
     )
 
 
+ON_12F = {
+    "modules": Network(modules=8, lanes=8),
+    "single": Network(modules=1, neurons=160, lanes=8),
+    "mnist": Network(modules=1, inputs=784, lanes=8),
+}
 BOARDS = [
-    _board(
-        "12F", ECP5_12F, "column",
-        modules=Network(modules=8, lanes=8),
-        single=Network(modules=1, neurons=160, lanes=8),
-        mnist=Network(modules=1, inputs=784, lanes=8),
-    ),
-    _board("25F", ECP5_25F, **ON_25F),
-    _board("45F", ECP5_45F, **ON_45F),
-    _board("85F", ECP5_85F, **ON_85F),
-]  # fmt: skip
+    _board("12F", ECP5_12F, ON_12F, "column"),
+    _board("25F", ECP5_25F, ON_25F),
+    _board("45F", ECP5_45F, ON_45F),
+    _board("85F", ECP5_85F, ON_85F),
+]

@@ -246,9 +246,11 @@ class SkewedStore(wiring.Component):
         m.d.comb += following.eq(high + 1)
         addresses = []
         for p in range(self.layout.banks):
-            address = Signal(len(first), name=f"row{p}")
-            own = (p - place)[: self._bits]
-            m.d.comb += address.eq(Cat(own, Mux(own < low, following, high)))
+            address, own = Signal(len(first), name=f"row{p}"), Signal(self._bits, name=f"own{p}")
+            m.d.comb += [
+                own.eq(p - place),
+                address.eq(Cat(own, Mux(own < low, following, high))),
+            ]
             addresses.append(address)
         return addresses
 

@@ -40,6 +40,7 @@ MACHINES = {
     "one-group": machine(1, 16, 16, 7, classes=3),
     "fewer-neurons-than-lanes": machine(1, 20, 32, 19, weight_bits=9),
     "padded": machine(2, 13, 5, 17, weight_bits=7, classes=4),
+    "two-lanes": machine(2, 5, 2, 9, classes=3),  # fewer by far than banks
     "smallest": machine(1, 2, 4, 1, classes=2, weight_bits=5, readout_bits=5),
     # modules side by side in a group, the last group partly empty
     "side-by-side": machine(7, 4, 16, 25, preset="modules", gate=60),
