@@ -116,15 +116,18 @@ class Readout(wiring.Component):
         read_slots = [Mux(self.host.active, host["slot"], slots[0]), *slots[1:]]
         addresses = [at // width for at in read_slots]
         addresses[-1] = Mux(walk.valid, walk.word, addresses[-1])
+        written = Mux(self.host.active, host["slot"] // width, writes["word"])
         m.d.comb += [
             write.en.eq(Mux(self.host.active, host["write"], writes["lanes"])),
-            write.addr.eq(Mux(self.host.active, host["slot"] // width, writes["word"])),
             write.data.eq(Mux(self.host.active, host["data"], updated.as_value())),
         ]
-        if len(reads) == 2:  # one address for its reads and the writes: one physical port
-            addresses[0] = Mux(write.en.any(), write.addr, addresses[0])
-            m.d.comb += reads[0].en.eq(~write.en.any())
-        m.d.comb += [read.addr.eq(at) for read, at in zip(reads, addresses, strict=True)]
+        # One address for the first one's reads and the writes, and never both: one physical port.
+        addresses[0] = Mux(write.en.any(), written, addresses[0])
+        m.d.comb += [
+            *(read.addr.eq(at) for read, at in zip(reads, addresses, strict=True)),
+            reads[0].en.eq(~write.en.any()),
+            write.addr.eq(reads[0].addr),
+        ]
         self._accumulate(m, changes, updated, writes)
         return m
 
