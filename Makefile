@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 BENCHMARKS := cycles speed roofline growth
-# BOARD or BOARD:NETWORK; those known to route with timing met. Others: make boards BOARDS=ulx3s-85f:fast
+# BOARD or BOARD:NETWORK; others: make boards BOARDS=ulx3s-85f:fast
 BOARDS := icebreaker tang-nano-9k tang-nano-20k ulx3s-25f
 
 .PHONY: demo test check bench boards clean
