@@ -84,8 +84,8 @@ def _ecp5_place(part: Part, platform: Any) -> list[str]:
     return [
         part.option, "--package", package, "--speed", str(platform.speed),
         "--lpf", "top.lpf", "--textcfg", "top.config",
-        # router1 takes three times as long on the larger machines and ends no faster; where cells lie
-        # more densely than this, router2 does not find its way
+        # router1 takes three times as long on the larger machines and ends no faster; router2 was seen
+        # to stop converging on 64 lanes where cells lay as densely as nextpnr lets them (0.9)
         "--router", "router2", "--placer-heap-beta", "0.75",
     ]  # fmt: skip
 

@@ -1,11 +1,11 @@
 // The ECP5's block RAM and multiplier, which Yosys has as black boxes only.
 //
-// They do what Lattice says of them (FPGA-TN-02204, memory; FPGA-TN-02205, sysDSP), as far as
-// Yosys' mapping needs it (its share/lattice: brams_16kd.txt, brams_map_16kd.v, dsp_map_18x18.v).
-// A parameter or port that the mapping does not use is not there, and a value that it does not use
-// is an error: output registers, inverted clocks, decoders of chip selects, registers and chains
-// of multipliers are not modelled. GSR, the reset of the whole chip, never comes. The clocks of a
-// block RAM's two ports are taken for one.
+// They do what Yosys' mapping takes them to do (its share/lattice: brams_16kd.txt,
+// brams_map_16kd.v, dsp_map_18x18.v), and no more; Lattice describes them in FPGA-TN-02204
+// (memory) and FPGA-TN-02205 (sysDSP). A parameter or port that the mapping does not use is not
+// there, and a value that it does not use is an error: output registers, inverted clocks, decoders
+// of chip selects, registers and chains of multipliers are not modelled. GSR, the reset of the
+// whole chip, never comes. The clocks of a block RAM's two ports are taken for one.
 
 // One port of a block RAM, of which it sees a row: 36 bits, or four words of 9, eight of 4, ...
 //
