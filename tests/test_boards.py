@@ -414,6 +414,7 @@ def test_lamps_are_those_explained_and_stay_on_long_enough_to_be_seen() -> None:
         ctx.set(lights.idle, 0)
         await ctx.tick()
         ctx.set(lights.status.failed, 0)
+        await ctx.tick()  # causes are registered
         for _ in range(400):
             seen.append([ctx.get(getattr(lights, lamp)) for lamp in LAMPS])
             await ctx.tick()
