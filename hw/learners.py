@@ -224,8 +224,10 @@ class ColumnLearner(wiring.Component):
 
         access, learn, lanes = self.access, self.learn, layout.strip_lanes
         valid, mask, at, diagonal = Signal(), Signal(lanes), Signal.like(bit), Signal()
+        late = Signal()  # the last word is still to be written
         m.d.sync += [
             valid.eq(active & ~odd),
+            late.eq(valid),
             access.a.eq(address),
             access.group.eq(own.group),
             access.drive.eq(drive),
@@ -242,7 +244,7 @@ class ColumnLearner(wiring.Component):
             # No neuron learns a coupling to itself.
             learn.mask.eq(mask & ~Mux(diagonal, 1 << at, 0)),
             learn.up.eq(~(sign.replicate(lanes) ^ self.positive)),
-            self.busy.eq(active | valid),
+            self.busy.eq(active | valid | late),
         ]
         return m
 

@@ -71,7 +71,8 @@ class ColumnStore(wiring.Component):
     """One memory, a word of it being all lanes' elements of one column, each in whole bytes; one
     access per cycle. The elements of the readout lie in the same memory.
 
-    A LEARN reads, and writes in the cycle after; until then access and `learn` must stay.
+    A LEARN reads, and `learn` must stay for a cycle more; what it changes is written as soon as the
+    memory is free, which it must be in every other cycle.
 
     Parameters
     ----------
@@ -105,21 +106,31 @@ class ColumnStore(wiring.Component):
         m.submodules.memory = memory = SinglePortMemory(layout.store_words, layout.strip_bytes)
         m.submodules.popcount = popcount = Popcount(lanes)
         m.submodules.updater = updater = Updater(layout, lanes)
-        writes = Signal()
+        changes, changed = Signal(), Signal()
+        reads, writes = Signal(), Signal()
         new = [Signal(signed(wire), name=f"new{p}") for p in range(lanes)]
+        at = Signal.like(self.access.a)
         m.d.sync += [
-            writes.eq(self.access.use == Use.LEARN),
-            self.change.valid.eq(writes),
+            changes.eq(self.access.use == Use.LEARN),
+            changed.eq(changes | (changed & ~writes)),
+            self.change.valid.eq(changes),
         ]
+        with m.If(changes):
+            m.d.sync += [at.eq(self.access.a), *(wide.eq(updater.new[p]) for p, wide in enumerate(new))]
         m.d.comb += [
             *(self.a[p].eq(memory.word[wire * p :][: layout.element_bits]) for p in range(lanes)),
-            *(wide.eq(updater.new[p]) for p, wide in enumerate(new)),
-            updater.mask.eq(self.learn.mask & writes.replicate(lanes)),
+            reads.eq((self.access.use != Use.NONE) & (self.access.use != Use.CLEAR)),
+            writes.eq(changed & ~reads),
+            updater.mask.eq(self.learn.mask & changes.replicate(lanes)),
             updater.up.eq(self.learn.up),
             updater.old.eq(self.a),
-            memory.address.eq(Mux(side.active, side.address, self.access.a)),
+            memory.address.eq(Mux(side.active, side.address, Mux(writes, at, self.access.a))),
             memory.data.eq(
-                Mux(side.active, side.data.replicate(-(-layout.strip_bytes // 2)), Cat(new))
+                Mux(
+                    side.active,
+                    side.data.replicate(-(-8 * layout.strip_bytes // len(side.data))),
+                    Cat(new),
+                )
             ),
             memory.write.eq(Mux(side.active, side.write, writes)),
             memory.mask.eq(side.mask | (~side.active).replicate(layout.strip_bytes)),
@@ -128,7 +139,7 @@ class ColumnStore(wiring.Component):
             self.change.count.eq(1),
             popcount.bits.eq(updater.cut),
             self.cut.eq(popcount.count),
-            self.used.eq((self.access.use != Use.NONE) & (self.access.use != Use.CLEAR) | writes),
+            self.used.eq(reads | writes),
         ]
         return m
 

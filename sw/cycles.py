@@ -106,7 +106,7 @@ def timing(config: Config) -> Timing:
         decide=decide,
         learn_step=step,
         learn_start=SCAN + 1 if skewed else 0,
-        learn_end=3 if skewed else 2,
+        learn_end=3,
         skewed=int(skewed),
         coupled=int(config.modules > 1 and r.chain_coupling != 0),
     )
