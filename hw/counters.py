@@ -46,7 +46,7 @@ def largest_amounts(layout: Layout) -> dict[str, tuple[int, int]]:
         "updates": (layout.lanes, 1),
         "saturations": (layout.strips * layout.banks, 1),
         "readout_saturations": (
-            layout.strips * (1 if layout.serial else layout.config.classes * layout.readout_width),
+            layout.strips * layout.readout_width * (1 if layout.serial else layout.config.classes),
             1,
         ),
         "weight_accesses": (layout.strips, 1),

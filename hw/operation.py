@@ -83,14 +83,14 @@ def access_layout(layout: Layout) -> data.StructLayout:
 
 def side_layout(layout: Layout) -> data.StructLayout:
     """An access to a word of a column store beside the machine's own: to `write`, bytes `mask` of it
-    get those of `data`, repeated; otherwise it is read."""
+    get those of `data`, `readout_width` elements repeated; otherwise it is read."""
     return data.StructLayout(
         {
             "active": 1,
             "address": bits_for(layout.store_words - 1),
             "write": 1,
             "mask": layout.strip_bytes,
-            "data": 16,
+            "data": 16 * layout.readout_width,
         }
     )
 

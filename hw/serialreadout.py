@@ -1,7 +1,8 @@
-"""The readout of a column store, whose elements lie in the weight memory: one element at a time.
+"""The readout of a column store, whose elements lie in the weight memory: one class at a time.
 
 Nothing is kept but the elements: scores are summed when a decision is due, class after class, and
-compared at once.
+compared at once. What is summed, or learns, at once is a *unit*: `readout_width` neighbouring elements of
+one word.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from relaxon.hw.arithmetic import plus
+from relaxon.hw.arithmetic import plus, with_carry
 from relaxon.hw.hostport import host_port
 from relaxon.hw.operation import group_bits, side_layout
 from relaxon.hw.readout import total, total_latency
@@ -58,8 +59,9 @@ class SerialReadout(wiring.Component):
 
     Timing
     ------
-    4 cycles a class and one for each slot of a strip (more where the scores of strips are added:
-    `relaxon.hw.readout.total`), 4 for each slot in a class that learns.
+    5 cycles a class and one for each unit of a strip (more where the elements of a unit are added, two
+    at a time, and the scores of strips: `relaxon.hw.readout.total`), 4 for each unit in a class that
+    learns. A byte of the host's takes 3.
     """
 
     def __init__(self, layout: Layout):
@@ -76,7 +78,7 @@ class SerialReadout(wiring.Component):
                 "score_of": In(range(config.classes)),
                 "score": Out(signed(config.score_bits)),
                 "known": Out(1),
-                "cut": Out(bits_for(strips)),
+                "cut": Out(bits_for(strips * layout.readout_width)),
                 "side": Out(data.ArrayLayout(side_layout(layout), strips)),
                 "words": In(data.ArrayLayout(8 * layout.strip_bytes, strips)),
                 "state_read": Out(group_bits(layout)),
@@ -92,17 +94,16 @@ class SerialReadout(wiring.Component):
         self.class_ = Signal(range(layout.config.classes + 1))
         self.own = Signal()  # it is the label's
         self.walks, self.learns, self.clears = Signal(), Signal(), Signal()
-        self.turn = Signal(2)  # of a slot that learns: read, found, changed, written
+        self.turn = Signal(2)  # of a unit that learns: read, found, changed, written
         self.writes = self.turn == 3
-        for port in (self.weights, self.readout):  # asked, then found
-            m.d.sync += port.done.eq(port.active & ~port.done)
+        for port in (self.weights, self.readout):  # asked, found, chosen
+            asked = Signal()
+            m.d.sync += [asked.eq(port.active & ~port.done), port.done.eq(asked & ~port.done)]
         self._walk(m)
         self._address(m)
         strips = [self._strip(m, number) for number in range(layout.strips)]
-        m.d.comb += [
-            self.score.eq(total(m, [score for score, _, _ in strips])),
-            self.cut.eq(sum(cut for _, cut, _ in strips)),
-        ]
+        m.d.comb += self.score.eq(total(m, [score for score, _, _ in strips]))
+        m.d.sync += self.cut.eq(sum(cut for _, cuts, _ in strips for cut in cuts))
         self._host(m, [byte for _, _, byte in strips])
         self._course(m, self._judge(m))
         return m
@@ -110,136 +111,193 @@ class SerialReadout(wiring.Component):
     # ---- where ------------------------------------------------------------------------------
 
     def _walk(self, m: Module) -> None:
-        """The slot at hand: its lane, its group and its number, the same in every strip."""
+        """The unit at hand: its place in its group, the group and its number, the same in every
+        strip."""
         layout = self.layout
-        lanes, groups, period = layout.strip_lanes, layout.groups, layout.tail_period
-        self.lane, self.group = Signal(range(max(2, lanes))), Signal(range(max(2, groups)))
-        phase, last_lane = Signal(range(max(2, period))), self.lane == lanes - 1
+        parts, groups = layout.strip_lanes // layout.readout_width, layout.groups
+        period = layout.tail_period
+        self.part, self.group = Signal(range(max(2, parts))), Signal(range(max(2, groups)))
+        phase, last_part = Signal(range(max(2, period))), self.part == parts - 1
         self.last, self.tail = Signal(), Signal()
         m.d.comb += [
-            self.last.eq(last_lane & (self.group == groups - 1)),
+            self.last.eq(last_part & (self.group == groups - 1)),
             self.tail.eq(phase == period - 1),
             self.state_read.eq(self.group),
         ]
-        if lanes & (lanes - 1):
-            self.slot = Signal(range(lanes * groups))
+        if parts & (parts - 1):
+            self.unit = Signal(range(parts * groups))
         else:
-            self.slot = Cat(self.lane[: (lanes - 1).bit_length()], self.group)
+            self.unit = Cat(self.part[: (parts - 1).bit_length()], self.group)
         with m.If(self.walks & (~self.learns | self.writes)):
-            m.d.sync += self.lane.eq(self.lane + 1)
-            if lanes & (lanes - 1):
-                m.d.sync += self.slot.eq(Mux(self.last, 0, self.slot + 1))
-            with m.If(last_lane):
+            m.d.sync += self.part.eq(self.part + 1)
+            if parts & (parts - 1):
+                m.d.sync += self.unit.eq(Mux(self.last, 0, self.unit + 1))
+            with m.If(last_part):
                 m.d.sync += [
-                    self.lane.eq(0),
+                    self.part.eq(0),
                     self.group.eq(Mux(self.last, 0, self.group + 1)),
                     phase.eq(Mux(self.tail, 0, phase + 1)),
                 ]
         m.d.sync += self.turn.eq(Mux(self.learns, self.turn + 1, 0))
 
     def _address(self, m: Module) -> None:
-        """The word at hand, the host's or the walk's, and the element's place in it."""
+        """The word at hand, the host's or the walk's, and the unit's place in it."""
         layout, weights, readout = self.layout, self.weights, self.readout
         slots, stride = layout.strip_lanes * layout.groups, layout.readout_stride
+        units = layout.readout_pack // layout.readout_width  # of a word
         slot = readout.address
         for strip in range(1, layout.strips):
             first = strip * slots
             slot = Mux(readout.address >= first, readout.address - first, slot)
-        slot = Mux(self.readout.active, slot, self.slot)
-        class_ = Mux(self.readout.active, readout.byte[1:], self.class_)
-        within = (slot // layout.readout_pack)[: (stride - 1).bit_length()]
+        unit = Mux(readout.active, slot // layout.readout_width, self.unit)
+        class_ = Mux(readout.active, readout.byte[1:], self.class_)
+        within = (unit // units)[: (stride - 1).bit_length()]
         line = class_ + layout.readout_base // stride
         self.address = Signal(range(layout.store_words))
-        self.element = Signal(range(max(2, layout.readout_pack)))
+        self.place = Signal(range(max(2, units)))
         m.d.comb += [
-            self.address.eq(Mux(self.weights.active, weights.address, Cat(within, line))),
-            self.element.eq(slot % layout.readout_pack),
+            self.address.eq(Mux(weights.active, weights.address, Cat(within, line))),
+            self.place.eq(unit % units),
         ]
 
     # ---- one strip --------------------------------------------------------------------------
 
-    def _strip(self, m: Module, number: int) -> tuple[Signal, Signal, Value]:
-        """Sum, change, or have the host access the element at hand. Returns the strip's part of the
-        score, whether an element was cut, and the byte that the host reads."""
-        layout, config, side = self.layout, self.layout.config, self.side[number]
-        lanes, size, registers = layout.strip_lanes, layout.strip_bytes, self.registers
-        body, tail = (mask >> number * lanes & (1 << lanes) - 1 for mask in layout.padding())
-        valid = Signal(name=f"valid{number}")
-        place = Signal(range(max(2, size)), name=f"place{number}")  # of the byte, or of the first
+    def _strip(self, m: Module, number: int) -> tuple[Signal, list[Signal], Value]:
+        """Sum, change, or have the host access the unit at hand. Returns the strip's part of the
+        score, whether elements were cut, and the byte that the host reads."""
+        layout, size, width = self.layout, self.layout.strip_bytes, self.layout.readout_width
+        host = self._host_access(m, number)
+        # Where in the word: the unit; the host's byte of it.
+        unit, byte = Signal(range(max(2, -(-size // (2 * width))))), Signal(range(2 * width))
         m.d.comb += [
-            valid.eq(self.walks & (Mux(self.tail, tail, body) >> self.lane)[0]),
-            place.eq(
+            unit.eq(Mux(self.weights.active, host // (2 * width), self.place)),
+            byte.eq(
                 Mux(
                     self.weights.active,
-                    self.weights.byte - number * size,
-                    Cat(self.readout.active & self.readout.byte[0], self.element),
+                    host % (2 * width),
+                    Cat(self.readout.byte[0], self.readout.address % width),
                 )
             ),
         ]
-        (sums,) = delayed(m, 2, valid & ~self.learns)
-        unit, lane = delayed(m, 1, place[1:], self.lane)
-        word = Cat(self.words[number], Const(0, 8))
-        found = Array(word.word_select(at, 16) for at in range(-(-size // 2)))[unit]
-        raw = Signal(16, name=f"raw{number}")
-        element = Signal(signed(config.readout_bits), name=f"element{number}")
-        state, cuts = Signal(name=f"state{number}"), Signal(name=f"cuts{number}")
-        m.d.comb += raw.eq(found)
-        m.d.sync += [
-            element.eq(raw),
-            state.eq(self.state_words[number].bit_select(lane, 1)),
-        ]
+        # Of a column of W, J or F the last unit may be a part of one.
+        (at,) = delayed(m, 1, unit)
+        word = Cat(self.words[number], Const(0, 16 * width))
+        units = [word.word_select(u, 16 * width) for u in range(-(-size // (2 * width)))]
+        raw = Signal(data.ArrayLayout(16, width), name=f"raw{number}")
+        m.d.sync += raw.as_value().eq(Array(units)[at])
 
-        score = Signal(signed(config.score_bits), name=f"score{number}")
-        with m.If(sums):
-            m.d.sync += score.eq(plus(score, element, ~state))
-        with m.If(self.clears):
-            m.d.sync += score.eq(0)
-
-        limit = config.readout_max
-        step = Mux(self.own, registers.readout_step_true, registers.readout_step_false)
-        value = plus(element, Cat(step, Const(0, 1)).as_signed(), state != self.own)
-        high, low = value > limit, value < -limit
-        new, cut = Signal(signed(16), name=f"new{number}"), Signal(name=f"cut{number}")
+        body, tail = (
+            mask >> number * layout.strip_lanes & (1 << layout.strip_lanes) - 1
+            for mask in layout.padding()
+        )
+        valid, found = Signal(width, name=f"valid{number}"), Signal(width, name=f"state{number}")
+        part = Signal.like(self.part, name=f"part{number}")
         m.d.sync += [
-            new.eq(Mux(high, limit, Mux(low, -limit, value))),
-            cuts.eq(high | low),
-            cut.eq(valid & self.writes & cuts),
+            part.eq(self.part),
+            found.eq(self.state_words[number].word_select(part, width)),
         ]
+        m.d.comb += valid.eq(
+            Mux(self.tail, tail, body).word_select(self.part, width) & self.walks.replicate(width)
+        )
+        elements = [raw[e][: layout.config.readout_bits].as_signed() for e in range(width)]
+        score = self._sum(m, number, elements, found, valid & (~self.learns).replicate(width))
+        new, cuts = self._change(m, number, elements, found)
+
+        side, changes = self.side[number], valid & self.writes.replicate(width)
+        cut = [Signal(name=f"cut{number}_{e}") for e in range(width)]
+        m.d.sync += [each.eq(cuts[e] & changes[e]) for e, each in enumerate(cut)]
+        writes = Signal(name=f"writes{number}")  # the host, here
         m.d.comb += [
             side.active.eq(self.walks | self.weights.active | self.readout.active),
             side.address.eq(self.address),
-            side.data.eq(new),
+            side.data.eq(Cat(new)),
+            side.write.eq(changes.any() | writes),
+            side.mask.eq(
+                Cat(
+                    (unit == b // (2 * width))
+                    & Mux(writes, byte == b % (2 * width), changes[b // 2 % width])
+                    for b in range(size)
+                )
+            ),
         ]
-        changes = valid & self.writes
-        m.d.comb += side.mask.eq(Mux(changes, 0b11, 1) << place)
-        for host, span in (
-            (self.weights.byte, size),
-            (self.readout.address, lanes * layout.groups),
-        ):
-            name = "weights" if host is self.weights.byte else "readout"
-            port = getattr(self, name)
-            mine = (host >= number * span) & (host < (number + 1) * span)
+        for port, at, span in self._spans():
             with m.If(port.active):
-                m.d.comb += side.data.eq(port.write_data.replicate(2))
-            changes |= port.active & port.write & mine
-        m.d.comb += side.write.eq(changes)
-        byte = Signal(8, name=f"byte{number}")
+                m.d.comb += [
+                    side.data.eq(port.write_data.replicate(2 * width)),
+                    writes.eq(port.write & (at >= number * span) & (at < (number + 1) * span)),
+                ]
+
+        chosen = Signal(16, name=f"chosen{number}")
+        m.d.comb += chosen.eq(raw.as_value().word_select(byte[1:], 16))
         views = []
-        for bits in (layout.element_bits, config.readout_bits):
+        for bits in (layout.element_bits, layout.config.readout_bits):
             views.append(Signal(signed(16), name=f"view{len(views)}_{number}"))
-            m.d.comb += views[-1].eq(raw[:bits].as_signed() if bits > 8 else raw)
+            m.d.comb += views[-1].eq(chosen[:bits].as_signed() if bits > 8 else chosen)
         view = Mux(self.weights.active, *views)
-        m.d.comb += byte.eq(view.as_unsigned().word_select(place[0], 8))
-        return score, cut, byte
+        return score, cut, view.as_unsigned().word_select(byte[0], 8)
+
+    def _sum(self, m: Module, number: int, elements: list, states, valid) -> Signal:
+        """The score, of elements that are there two cycles after they were `valid`."""
+        width, shape = len(elements), signed(self.layout.config.score_bits)
+        (counts,) = delayed(m, 2, valid)
+        # −e is ~e + 1, and every adder has room for one such 1.
+        values = [Signal(elements[0].shape(), name=f"turned{number}_{e}") for e in range(width)]
+        ones, any_ = Signal(width, name=f"ones{number}"), Signal(name=f"sums{number}")
+        for e, value in enumerate(values):
+            turned = elements[e] ^ (~states[e]).replicate(len(value))
+            m.d.sync += value.eq(turned & counts[e].replicate(len(value)))
+        m.d.sync += [ones.eq(~states & counts), any_.eq(counts.any())]
+        ones = list(ones)
+        while len(values) > 1:
+            sums = []
+            for at in range(0, len(values), 2):
+                total_ = Signal(signed(len(values[0]) + 1), name=f"sum{number}_{len(values)}_{at}")
+                m.d.sync += total_.eq(with_carry(values[at], values[at + 1], ones.pop()))
+                sums.append(total_)
+            values = sums
+            *ones, any_ = delayed(m, 1, *ones, any_)
+        score = Signal(shape, name=f"score{number}")
+        with m.If(any_):
+            m.d.sync += score.eq(with_carry(score, values[0], ones.pop()))
+        with m.If(self.clears):
+            m.d.sync += score.eq(0)
+        return score
+
+    def _change(self, m: Module, number: int, elements: list, states) -> tuple[list, list]:
+        """What elements become, and whether they are cut, a cycle later."""
+        limit, registers = self.layout.config.readout_max, self.registers
+        step = Mux(self.own, registers.readout_step_true, registers.readout_step_false)
+        changed, cuts = [], []
+        for e, element in enumerate(elements):
+            new, cut = Signal(signed(16), name=f"new{number}_{e}"), Signal(name=f"cuts{number}_{e}")
+            value = plus(element, Cat(step, Const(0, 1)).as_signed(), states[e] != self.own)
+            high, low = value > limit, value < -limit
+            m.d.sync += [
+                new.eq(Mux(high, limit, Mux(low, -limit, value))),
+                cut.eq(high | low),
+            ]
+            changed.append(new)
+            cuts.append(cut)
+        return changed, cuts
 
     # ---- the host ---------------------------------------------------------------------------
 
-    def _host(self, m: Module, bytes_: list[Signal]) -> None:
+    def _spans(self) -> tuple:
+        """The host's ports, what tells the strip there, and how much of it is a strip's."""
         layout = self.layout
-        for port, at, span in (
+        return (
             (self.weights, self.weights.byte, layout.strip_bytes),
             (self.readout, self.readout.address, layout.strip_lanes * layout.groups),
-        ):
+        )
+
+    def _host_access(self, m: Module, number: int) -> Signal:
+        """The byte of this strip's word of weights."""
+        byte = Signal(range(max(2, self.layout.strip_bytes)), name=f"byte{number}")
+        m.d.comb += byte.eq(self.weights.byte - number * self.layout.strip_bytes)
+        return byte
+
+    def _host(self, m: Module, bytes_: list) -> None:
+        for port, at, span in self._spans():
             chosen = bytes_[0]
             for number, byte in enumerate(bytes_[1:], 1):
                 chosen = Mux(at >= number * span, byte, chosen)
@@ -276,7 +334,9 @@ class SerialReadout(wiring.Component):
     def _course(self, m: Module, judged: tuple[Signal, Signal]) -> None:
         judges, low = judged
         classes, asks, concludes = self.layout.config.classes, Signal(), Signal()
-        settled = Signal(range(total_latency(self.layout.strips) + 1))
+        # from the last unit's address to the score: its elements, turned, added two by two …
+        adding = self.layout.readout_width.bit_length() + total_latency(self.layout.strips)
+        settled = Signal(range(adding + 1))
         following, skipping = Signal.like(self.class_), Signal.like(self.class_)
         m.d.comb += [
             following.eq(Mux(self.own, 0, self.class_ + 1)),
@@ -295,14 +355,14 @@ class SerialReadout(wiring.Component):
                 ]
                 with m.If(self.decide | self.conclude | self.ask):
                     m.next = "SUM"
-            with m.State("SUM"):  # r[c], a slot per cycle
+            with m.State("SUM"):  # r[c], a unit per cycle
                 m.d.comb += self.walks.eq(1)
                 m.d.sync += settled.eq(0)
                 with m.If(self.last):
                     m.next = "SETTLE"
             with m.State("SETTLE"):
                 m.d.sync += settled.eq(settled + 1)
-                with m.If(settled == total_latency(self.layout.strips)):
+                with m.If(settled == adding):
                     m.next = "JUDGE"
             with m.State("JUDGE"):
                 m.d.comb += [judges.eq(~asks), self.known.eq(asks)]
@@ -311,7 +371,7 @@ class SerialReadout(wiring.Component):
                     m.next = "REST"
                 with m.Elif(concludes & low & self.registers.learn_readout):
                     m.next = "LEARN"
-            with m.State("LEARN"):  # O[c] ← sat(O[c] ± step·s): four cycles a slot
+            with m.State("LEARN"):  # O[c] ← sat(O[c] ± step·s): four cycles a unit
                 m.d.comb += [self.walks.eq(1), self.learns.eq(1)]
                 with m.If(self.writes & self.last):
                     m.next = "NEXT"

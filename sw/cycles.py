@@ -35,8 +35,9 @@ DECIDE = 3
 """Asking for a decision and seeing its end, beside a cycle a class and the scores' latency."""
 READOUT = 6
 """Start and end of the readout's pass over its words."""
-CLASS = 3
-"""A serial readout's cycles for a class, beside one for each slot and the scores' latency."""
+CLASS = 4
+"""A serial readout's cycles for a class, beside one for `readout_width` slots and the scores'
+latency."""
 ROTATION_STEPS = 3
 """Doublings of a rotation's distance that the skewed store does in a cycle."""
 SCORES_ADDED = 4
@@ -83,10 +84,11 @@ def timing(config: Config) -> Timing:
     while strips > 1:
         scores, strips = scores + 1, -(-strips // SCORES_ADDED)
     words = -(-config.inputs // layout.input_word)
-    slots = layout.groups * layout.strip_lanes
+    units = layout.groups * layout.strip_lanes // layout.readout_width
     decide = config.classes + scores + DECIDE
     if layout.serial:
-        decide = config.classes * (slots + scores + CLASS) + 2
+        scores += layout.readout_width.bit_length() - 1
+        decide = config.classes * (units + scores + CLASS) + 2
     if skewed:
         step = words * r.learn_input + layout.groups_per_module * r.learn_recurrent
     else:
@@ -102,7 +104,7 @@ def timing(config: Config) -> Timing:
         label=0 if skewed else 2 * layout.groups,
         input_width=layout.input_word,
         input_words=words,
-        readout=4 * slots if layout.serial else slots // layout.readout_width + READOUT,
+        readout=4 * units if layout.serial else units + READOUT,
         decide=decide,
         learn_step=step,
         learn_start=SCAN + 1 if skewed else 0,

@@ -80,7 +80,7 @@ class Layout:
         self.weight_words = self.groups * (config.inputs + config.neurons + config.classes)
 
         self.serial = not skewed
-        """Whether the readout is in the weight memory, and works element by element."""
+        """Whether the readout is in the weight memory, and works class by class."""
         self.lone = self.serial and self.strips == 1
         """Whether there is a single strip that shares what it can."""
         self.columns = 2 if skewed else 1
@@ -102,13 +102,16 @@ class Layout:
         self.readout_base = -(-self.weight_words // self.readout_stride) * self.readout_stride
         self.store_words = self.readout_base + config.classes * self.readout_stride
         """Words of a column store."""
-        self.readout_width = self._readout_width() if skewed else 1
-        """Slots of a strip whose readout learns in one cycle."""
+        self.readout_width = self._readout_width()
+        """Slots of a strip whose readout learns at once."""
 
     def _readout_width(self) -> int:
-        """Wide enough that the readout learns in the time that 1/20 of the neurons take, with at
-        most 4 slots over all strips: an element costs about 60 LUT."""
+        """Column store: a quarter of a strip's lanes, as far as a word holds elements; skewed: wide
+        enough that the readout learns in the time that 1/20 of the neurons take, with at most 4
+        slots over all strips: an element costs about 60 LUT."""
         width = self.strip_lanes
+        if self.serial:
+            return min(self.readout_pack, _power_of_two(max(1, width // 4)))
         wanted = 20 * width / (self.config.inputs + self.config.neurons)
         widths = (w for w in (4, 2) if width % w == 0 and w * self.strips <= 4)
         return next((w for w in widths if wanted >= 0.7 * w), 1)
