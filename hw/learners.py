@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from relaxon.cycles import timing
 from relaxon.hw.arithmetic import times
 from relaxon.hw.events import pair_layout
 from relaxon.hw.inputs import input_words, word_bits
@@ -224,10 +225,10 @@ class ColumnLearner(wiring.Component):
 
         access, learn, lanes = self.access, self.learn, layout.strip_lanes
         valid, mask, at, diagonal = Signal(), Signal(lanes), Signal.like(bit), Signal()
-        late = Signal()  # the last word is still to be written
+        late = Signal(timing(layout.config).latency)  # the last word is still to be written
         m.d.sync += [
             valid.eq(active & ~odd),
-            late.eq(valid),
+            late.eq(Cat(valid, late)),
             access.a.eq(address),
             access.group.eq(own.group),
             access.drive.eq(drive),
@@ -244,7 +245,7 @@ class ColumnLearner(wiring.Component):
             # No neuron learns a coupling to itself.
             learn.mask.eq(mask & ~Mux(diagonal, 1 << at, 0)),
             learn.up.eq(~(sign.replicate(lanes) ^ self.positive)),
-            self.busy.eq(active | valid | late),
+            self.busy.eq(active | valid | late.any()),
         ]
         return m
 

@@ -12,6 +12,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from relaxon.cycles import timing
 from relaxon.hw.arithmetic import plus, with_carry
 from relaxon.hw.hostport import host_port
 from relaxon.hw.operation import group_bits, side_layout
@@ -59,13 +60,14 @@ class SerialReadout(wiring.Component):
 
     Timing
     ------
-    5 cycles a class and one for each unit of a strip (more where the elements of a unit are added, two
-    at a time, and the scores of strips: `relaxon.hw.readout.total`), 4 for each unit in a class that
-    learns. A byte of the host's takes 3.
+    L + 4 cycles a class, L being `Timing.latency`, and one for each unit of a strip (more where the
+    elements of a unit are added, two at a time, and the scores of strips: `relaxon.hw.readout.total`),
+    L + 3 for each unit in a class that learns. A byte of the host's takes L + 2.
     """
 
     def __init__(self, layout: Layout):
         self.layout = layout
+        self._latency = timing(layout.config).latency
         config, strips = layout.config, layout.strips
         super().__init__(
             {
@@ -94,11 +96,16 @@ class SerialReadout(wiring.Component):
         self.class_ = Signal(range(layout.config.classes + 1))
         self.own = Signal()  # it is the label's
         self.walks, self.learns, self.clears = Signal(), Signal(), Signal()
-        self.turn = Signal(2)  # of a unit that learns: read, found, changed, written
-        self.writes = self.turn == 3
+        # Of a unit that learns: it is read, found, changed, written.
+        self.turn = Signal(range(self._latency + 3))
+        self.writes = self.turn == self._latency + 2
         for port in (self.weights, self.readout):  # asked, found, chosen
-            asked = Signal()
-            m.d.sync += [asked.eq(port.active & ~port.done), port.done.eq(asked & ~port.done)]
+            waits = Signal(range(self._latency + 1))
+            goes_on = port.active & ~port.done
+            m.d.sync += [
+                waits.eq(Mux(goes_on, waits + 1, 0)),
+                port.done.eq(goes_on & (waits == self._latency)),
+            ]
         self._walk(m)
         self._address(m)
         strips = [self._strip(m, number) for number in range(layout.strips)]
@@ -122,8 +129,8 @@ class SerialReadout(wiring.Component):
         m.d.comb += [
             self.last.eq(last_part & (self.group == groups - 1)),
             self.tail.eq(phase == period - 1),
-            self.state_read.eq(self.group),
         ]
+        m.d.comb += self.state_read.eq(delayed(m, self._latency - 1, self.group)[0])
         if parts & (parts - 1):
             self.unit = Signal(range(parts * groups))
         else:
@@ -138,7 +145,7 @@ class SerialReadout(wiring.Component):
                     self.group.eq(Mux(self.last, 0, self.group + 1)),
                     phase.eq(Mux(self.tail, 0, phase + 1)),
                 ]
-        m.d.sync += self.turn.eq(Mux(self.learns, self.turn + 1, 0))
+        m.d.sync += self.turn.eq(Mux(self.learns & ~self.writes, self.turn + 1, 0))
 
     def _address(self, m: Module) -> None:
         """The word at hand, the host's or the walk's, and the unit's place in it."""
@@ -180,7 +187,7 @@ class SerialReadout(wiring.Component):
             ),
         ]
         # Of a column of W, J or F the last unit may be a part of one.
-        (at,) = delayed(m, 1, unit)
+        at, part = delayed(m, self._latency, unit, self.part)
         word = Cat(self.words[number], Const(0, 16 * width))
         units = [word.word_select(u, 16 * width) for u in range(-(-size // (2 * width)))]
         raw = Signal(data.ArrayLayout(16, width), name=f"raw{number}")
@@ -191,11 +198,7 @@ class SerialReadout(wiring.Component):
             for mask in layout.padding()
         )
         valid, found = Signal(width, name=f"valid{number}"), Signal(width, name=f"state{number}")
-        part = Signal.like(self.part, name=f"part{number}")
-        m.d.sync += [
-            part.eq(self.part),
-            found.eq(self.state_words[number].word_select(part, width)),
-        ]
+        m.d.sync += found.eq(self.state_words[number].word_select(part, width))
         m.d.comb += valid.eq(
             Mux(self.tail, tail, body).word_select(self.part, width) & self.walks.replicate(width)
         )
@@ -237,9 +240,9 @@ class SerialReadout(wiring.Component):
         return score, cut, view.as_unsigned().word_select(byte[0], 8)
 
     def _sum(self, m: Module, number: int, elements: list, states, valid) -> Signal:
-        """The score, of elements that are there two cycles after they were `valid`."""
+        """The score, of elements that are there a cycle after their word."""
         width, shape = len(elements), signed(self.layout.config.score_bits)
-        (counts,) = delayed(m, 2, valid)
+        (counts,) = delayed(m, self._latency + 1, valid)
         # −e is ~e + 1, and every adder has room for one such 1.
         values = [Signal(elements[0].shape(), name=f"turned{number}_{e}") for e in range(width)]
         ones, any_ = Signal(width, name=f"ones{number}"), Signal(name=f"sums{number}")
@@ -336,6 +339,7 @@ class SerialReadout(wiring.Component):
         classes, asks, concludes = self.layout.config.classes, Signal(), Signal()
         # from the last unit's address to the score: its elements, turned, added two by two …
         adding = self.layout.readout_width.bit_length() + total_latency(self.layout.strips)
+        adding += self._latency - 1
         settled = Signal(range(adding + 1))
         following, skipping = Signal.like(self.class_), Signal.like(self.class_)
         m.d.comb += [
@@ -371,7 +375,7 @@ class SerialReadout(wiring.Component):
                     m.next = "REST"
                 with m.Elif(concludes & low & self.registers.learn_readout):
                     m.next = "LEARN"
-            with m.State("LEARN"):  # O[c] ← sat(O[c] ± step·s): four cycles a unit
+            with m.State("LEARN"):  # O[c] ← sat(O[c] ± step·s): unit after unit
                 m.d.comb += [self.walks.eq(1), self.learns.eq(1)]
                 with m.If(self.writes & self.last):
                     m.next = "NEXT"

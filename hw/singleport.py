@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, ClockSignal, Const, Instance, Module, Signal
+from amaranth import Array, Cat, ClockSignal, Const, Instance, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from relaxon.hw.rotation import delayed
+
 SPRAM_WORDS, SPRAM_BYTES = 1 << 14, 2
 """An SPRAM block is 16384 words of 16 bits; every four bits can be written by themselves."""
 SPRAM_DEVICES = ("iCE40UP3K", "iCE40UP5K")
+PART_BITS = 11
+PART_WORDS = 1 << PART_BITS
+"""What the parts of a large memory hold: as many bytes fill a block RAM of an ECP5 or a Gowin."""
 
 
 class SinglePortMemory(wiring.Component):
@@ -23,6 +28,8 @@ class SinglePortMemory(wiring.Component):
     ----------
     words, word_bytes
         Its size.
+    latency
+        1; or 4, where the memory is large: with registers before, behind and between its parts.
 
     Members
     -------
@@ -31,11 +38,11 @@ class SinglePortMemory(wiring.Component):
         Store those bytes of `data`; otherwise the word is read. `mask` alone would tell, but later.
     data : In(8 × word_bytes)
     word : Out(8 × word_bytes)
-        The word read, one cycle later; undefined after a write.
+        The word read, `latency` cycles later; undefined after a write.
     """
 
-    def __init__(self, words: int, word_bytes: int):
-        self._words, self._bytes = words, word_bytes
+    def __init__(self, words: int, word_bytes: int, latency: int = 1):
+        self._words, self._bytes, self._latency = words, word_bytes, latency
         super().__init__(
             {
                 "address": In(bits_for(max(1, words - 1))),
@@ -51,19 +58,39 @@ class SinglePortMemory(wiring.Component):
         if getattr(platform, "device", None) in SPRAM_DEVICES:
             self._spram(m)
             return m
-        m.submodules.memory = memory = Memory(
-            shape=8 * self._bytes, depth=max(2, self._words), init=[]
-        )
-        read, write = memory.read_port(), memory.write_port(granularity=8)
-        m.d.comb += [
-            read.addr.eq(self.address),
-            read.en.eq(~self.write),
-            write.addr.eq(self.address),
-            write.data.eq(self.data),
-            write.en.eq(self.mask & self.write.replicate(self._bytes)),
-            self.word.eq(read.data),
-        ]
+        if self._latency == 1:
+            m.d.comb += self.word.eq(
+                self._part(m, "memory", self._words, self.address, self.data, self.write, self.mask)
+            )
+            return m
+        address, data, mask = (Signal.like(getattr(self, n)) for n in ("address", "data", "mask"))
+        m.d.sync += [address.eq(self.address), data.eq(self.data), mask.eq(self.mask)]
+        parts = -(-self._words // PART_WORDS)
+        words = []
+        for at in range(parts):
+            write, word = Signal(name=f"write{at}"), Signal(8 * self._bytes, name=f"word{at}")
+            m.d.sync += write.eq(self.write & (self.address[PART_BITS:] == at))
+            size = min(PART_WORDS, self._words - at * PART_WORDS)
+            m.d.sync += word.eq(
+                self._part(m, f"part{at}", size, address[:PART_BITS], data, write, mask)
+            )
+            words.append(word)
+        (chosen,) = delayed(m, 2, address[PART_BITS:])
+        m.d.sync += self.word.eq(Array(words)[chosen])
         return m
+
+    def _part(self, m: Module, name: str, words: int, address, data, write, mask) -> Value:
+        """So many words of memory; returns the one read a cycle ago."""
+        m.submodules[name] = memory = Memory(shape=8 * self._bytes, depth=max(2, words), init=[])
+        read, port = memory.read_port(), memory.write_port(granularity=8)
+        m.d.comb += [
+            read.addr.eq(address),
+            read.en.eq(~write),
+            port.addr.eq(address),
+            port.data.eq(data),
+            port.en.eq(mask & write.replicate(self._bytes)),
+        ]
+        return read.data
 
     def _spram(self, m: Module) -> None:
         """Blocks side by side, and one after another where the words do not fit one."""

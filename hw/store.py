@@ -86,13 +86,13 @@ class ColumnStore(wiring.Component):
     side : In(side_layout)
         An access by the readout or the host, while there is no other.
     word : Out
-        The word that it read, one cycle later.
+        The word that it read, `Timing.latency` cycles later.
     """
-
-    change_latency = 2
 
     def __init__(self, layout: Layout):
         self.layout = layout
+        self._latency = timing(layout.config).latency
+        self.change_latency = self._latency + 1
         members = store_members(layout)
         del members["host"]
         super().__init__(
@@ -103,26 +103,32 @@ class ColumnStore(wiring.Component):
         m = Module()
         layout, lanes, side = self.layout, self.layout.strip_lanes, self.side
         wire = 8 * layout.element_bytes
-        m.submodules.memory = memory = SinglePortMemory(layout.store_words, layout.strip_bytes)
+        m.submodules.memory = memory = SinglePortMemory(
+            layout.store_words, layout.strip_bytes, self._latency
+        )
         m.submodules.popcount = popcount = Popcount(lanes)
         m.submodules.updater = updater = Updater(layout, lanes)
         changes, changed = Signal(), Signal()
         reads, writes = Signal(), Signal()
         new = [Signal(signed(wire), name=f"new{p}") for p in range(lanes)]
         at = Signal.like(self.access.a)
+        learns, address, learn = delayed(
+            m, self._latency - 1, self.access.use == Use.LEARN, self.access.a, self.learn
+        )
+        learn = data.View(learn_layout(layout), learn)
         m.d.sync += [
-            changes.eq(self.access.use == Use.LEARN),
+            changes.eq(learns),
             changed.eq(changes | (changed & ~writes)),
             self.change.valid.eq(changes),
         ]
         with m.If(changes):
-            m.d.sync += [at.eq(self.access.a), *(wide.eq(updater.new[p]) for p, wide in enumerate(new))]
+            m.d.sync += [at.eq(address), *(wide.eq(updater.new[p]) for p, wide in enumerate(new))]
         m.d.comb += [
             *(self.a[p].eq(memory.word[wire * p :][: layout.element_bits]) for p in range(lanes)),
             reads.eq((self.access.use != Use.NONE) & (self.access.use != Use.CLEAR)),
             writes.eq(changed & ~reads),
-            updater.mask.eq(self.learn.mask & changes.replicate(lanes)),
-            updater.up.eq(self.learn.up),
+            updater.mask.eq(learn.mask & changes.replicate(lanes)),
+            updater.up.eq(learn.up),
             updater.old.eq(self.a),
             memory.address.eq(Mux(side.active, side.address, Mux(writes, at, self.access.a))),
             memory.data.eq(

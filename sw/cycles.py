@@ -35,11 +35,15 @@ DECIDE = 3
 """Asking for a decision and seeing its end, beside a cycle a class and the scores' latency."""
 READOUT = 6
 """Start and end of the readout's pass over its words."""
-CLASS = 4
-"""A serial readout's cycles for a class, beside one for `readout_width` slots and the scores'
-latency."""
+CLASS = 3
+"""A serial readout's cycles for a class, beside one for `readout_width` slots, and the latencies of words
+and scores."""
 ROTATION_STEPS = 3
 """Doublings of a rotation's distance that the skewed store does in a cycle."""
+WIDE = 32
+"""Lanes from which on a column store's memory has registers all around …"""
+WIDE_LATENCY = 4
+"""… so that a word takes so many cycles, not one."""
 SCORES_ADDED = 4
 """Strips whose scores are added in a cycle."""
 
@@ -84,11 +88,14 @@ def timing(config: Config) -> Timing:
     while strips > 1:
         scores, strips = scores + 1, -(-strips // SCORES_ADDED)
     words = -(-config.inputs // layout.input_word)
+    latency = 3 + turns
+    if layout.serial:
+        latency = WIDE_LATENCY if layout.lanes >= WIDE else 1
     units = layout.groups * layout.strip_lanes // layout.readout_width
     decide = config.classes + scores + DECIDE
     if layout.serial:
         scores += layout.readout_width.bit_length() - 1
-        decide = config.classes * (units + scores + CLASS) + 2
+        decide = config.classes * (units + latency + scores + CLASS) + 2
     if skewed:
         step = words * r.learn_input + layout.groups_per_module * r.learn_recurrent
     else:
@@ -98,17 +105,17 @@ def timing(config: Config) -> Timing:
         groups_per_bin=layout.groups_per_bin,
         parts=layout.groups_per_module,
         columns=layout.columns,
-        latency=3 + turns if skewed else 1,
+        latency=latency,
         report=REPORT if skewed else REPORT - 1,
         quiet=QUIET if skewed else QUIET - 1,
         label=0 if skewed else 2 * layout.groups,
         input_width=layout.input_word,
         input_words=words,
-        readout=4 * units if layout.serial else units + READOUT,
+        readout=(latency + 3) * units if layout.serial else units + READOUT,
         decide=decide,
         learn_step=step,
         learn_start=SCAN + 1 if skewed else 0,
-        learn_end=3,
+        learn_end=3 if skewed else latency + 2,
         skewed=int(skewed),
         coupled=int(config.modules > 1 and r.chain_coupling != 0),
     )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from relaxon import protocol
 from relaxon.config import Config, Registers, default_registers
+from relaxon.cycles import timing
 from relaxon.layout import Layout
 from relaxon.protocol import ACCESS, HEADER_BYTES, TRAIN, Opcode, Space, Status
 
@@ -163,7 +164,7 @@ class Script:
         Where that is not known, a sample is taken to look at all couplings four times.
 
         A command takes some 30 cycles; a byte 2 on its way in and 1 more into a register, 2 into a word
-        of couplings, and, since the signature takes it bit by bit, 9 on its way out. That is right
+        of couplings (of a column store: more, by its memory's latency), and, since the signature takes it bit by bit, 9 on its way out. That is right
         within a tenth.
         """
         layout = self.layout
@@ -183,7 +184,7 @@ class Script:
             if step.space is Space.REGISTERS:
                 byte = 3
             elif step.space is not None:
-                byte = 4
+                byte = 4 + (timing(layout.config).latency if layout.serial else 0)
             taken = 2 * step.header + byte * step.data
             total += step.count * (COMMAND_CYCLES + taken + 9 * answered)
         return total
