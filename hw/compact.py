@@ -20,6 +20,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from relaxon.cycles import timing
 from relaxon.hw.lane import FACTOR_BITS, addend_layout, target_layout
 from relaxon.hw.operation import Mode, element_shape, evaluation_layout
 from relaxon.layout import Layout
@@ -46,7 +47,7 @@ class CompactLanes(wiring.Component):
     self_coupling, margin : In(signed)
         Registers.
     reported, sign : Out(lanes)
-        At stage 3: neurons that flip, or are unstable; their new, or unchanged, signs.
+        At stage 3, or 4 where the weight memory's latency is more than 1: neurons that flip, or are unstable; their new, or unchanged, signs.
 
     Timing
     ------
@@ -132,7 +133,11 @@ class CompactLanes(wiring.Component):
                 & ((where.drive == reading.drive) | where.clear)
             ),
         ]
-        # Stage 3: what the field means.
+        # Stage 3, and 4 where there are many: what the field means.
+        reported, sign = Signal(lanes), Signal(lanes)
+        late = timing(layout.config).latency > 1
+        to = m.d.sync if late else m.d.comb
+        to += [self.reported.eq(reported), self.sign.eq(sign)]
         states, mode = [self.state], [now.mode]
         for stage in (1, 2, 3):
             later, way = Signal(lanes, name=f"state{stage}"), Signal(Mode, name=f"mode{stage}")
@@ -144,8 +149,8 @@ class CompactLanes(wiring.Component):
             m.d.sync += product.eq(operand * factor)
             negative = self._lane(m, p, product, drive_read, recur_read, where, again)
             m.d.comb += [
-                self.reported[p].eq(negative == states[3][p]),
-                self.sign[p].eq(Mux(mode[3] == Mode.STABILITY, states[3][p], ~negative)),
+                reported[p].eq(negative == states[3][p]),
+                sign[p].eq(Mux(mode[3] == Mode.STABILITY, states[3][p], ~negative)),
             ]
         return m
 

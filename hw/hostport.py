@@ -22,7 +22,7 @@ class HostPort(wiring.Signature):
     active : Out(1)
         An access is asked for, until `done`. The machine is at rest.
     address, byte : Out
-        Which word, and which byte of it.
+        Which word, and which byte of it; a cycle before `active` already.
     write : Out(1), write_data : Out(8)
         Store this byte; otherwise read it.
     read_data : In(8), done : In(1)

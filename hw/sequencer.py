@@ -143,7 +143,14 @@ class Sequencer(wiring.Component):
         self.invalid = Signal(init=1)
         m.d.comb += self.input_all.eq(self.invalid)
 
-        m.d.comb += groups.bins.eq(self.moved)
+        self.more = Signal()  # inputs may follow (registered: they are far away)
+        self.chooses = Signal()  # the next sweep is of the groups that may have changed
+        self.begins, early = Signal(), Signal()
+        # Free fields are of A alone: R may change meanwhile.
+        m.d.comb += [groups.bins.eq(self.moved), early.eq(self.free & (not layout.serial))]
+        m.d.sync += [self.more.eq(self.input_more), self.begins.eq(0)]
+        with m.If(self.begins):  # in time: nothing is reported in a sweep's first cycles
+            m.d.sync += [self.moved.eq(0), self.apply.eq(early)]
         m.d.sync += [
             self.done.eq(0),
             self.feedback.eq(layout.feedback_base + self.label * layout.groups),
@@ -161,12 +168,14 @@ class Sequencer(wiring.Component):
                 self._label(m)
             self._decide(m)
             self._learn(m)
+        with m.If(self.begins):
+            m.d.comb += self.clear.eq(1)
         with m.If(self.invalidate):
             m.d.sync += self.invalid.eq(1)
         m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
         states = {
-            "input": ("CLEAR", "INPUT", "PAUSE"),
-            "sweep": ("SWEEP", "NEXT", *(("LABEL",) if layout.serial else ())),
+            "input": ("CLEAR", "INPUT"),
+            "sweep": ("SWEEP", "NEXT", "CHOOSE", *(("LABEL",) if layout.serial else ())),
             "event": ("EVENT",),
             "decide": ("ASK", "DECIDE"),
             "learn": ("STABILITY", "LEARN", "FINISH"),
@@ -184,6 +193,7 @@ class Sequencer(wiring.Component):
             with m.If(sample.valid):
                 m.d.comb += self.input_take.eq(1)
                 m.d.sync += [
+                    self.more.eq(1),
                     self.training.eq(sample.payload.training),
                     self.label.eq(sample.payload.label),
                     self.sweeps.eq(Mux(infer_first, Phase.INFER, Phase.START)),
@@ -232,18 +242,14 @@ class Sequencer(wiring.Component):
                 with m.If(groups.last):
                     m.d.comb += self.input_changes.eq(1 + pair.two)
                     m.d.sync += self.offset.eq(0)
-            with m.If(~self.input_more & (~self.inputs.valid | groups.last)):
-                # An evaluation may not follow at once on an addition to the same group.
-                self._to_sweep(m, "SWEEP" if layout.groups > 1 else "PAUSE")
-        with m.State("PAUSE"):
-            m.next = "SWEEP"
+            # An evaluation may not follow at once on an addition to the same group: it does not, for
+            # where there is one group `more` is a cycle late.
+            with m.If(~self.more & (~self.inputs.valid | groups.last)):
+                self._to_sweep(m, "SWEEP")
 
     def _to_sweep(self, m: Module, state: str) -> None:
         """Evaluate all groups, or those chosen; the list starts empty."""
-        m.d.comb += self.clear.eq(1)
-        # Free fields are of A alone: R may change meanwhile.
-        early = self.free & (not self.layout.serial)
-        m.d.sync += [self.moved.eq(0), self.offset.eq(0), self.apply.eq(early)]
+        m.d.sync += self.begins.eq(1)
         m.next = state
 
     def _evaluate(self, m: Module, mode, clamped) -> None:
@@ -301,10 +307,13 @@ class Sequencer(wiring.Component):
     def _next(self, m: Module) -> None:
         with m.State("NEXT"):  # another sweep, or what follows this phase
             with m.If(self.remaining != 0):
-                m.d.sync += [self.remaining.eq(self.remaining - 1), self.again.eq(1)]
-                # Modules that are alone change no more once they have not changed.
-                m.d.comb += self.groups.choose.eq(self.again & ~self.coupled)
-                self._to_sweep(m, "SWEEP")
+                m.d.sync += [
+                    self.remaining.eq(self.remaining - 1),
+                    self.again.eq(1),
+                    # Modules that are alone change no more once they have not changed.
+                    self.chooses.eq(self.again & ~self.coupled),
+                ]
+                m.next = "CHOOSE"
             with m.Else():
                 m.d.sync += self.again.eq(0)
                 with m.Switch(self.sweeps):
@@ -323,6 +332,10 @@ class Sequencer(wiring.Component):
                         m.d.comb += [self.conclude.eq(not self.layout.serial), self.learned.eq(1)]
                         m.d.sync += self.outcome.learned.eq(1)
                         self._to_sweep(m, "STABILITY")
+
+        with m.State("CHOOSE"):
+            m.d.comb += self.groups.choose.eq(self.chooses)
+            self._to_sweep(m, "SWEEP")
 
     def _clamp(self, m: Module, then: str) -> None:
         m.d.sync += [

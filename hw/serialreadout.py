@@ -152,10 +152,11 @@ class SerialReadout(wiring.Component):
         layout, weights, readout = self.layout, self.weights, self.readout
         slots, stride = layout.strip_lanes * layout.groups, layout.readout_stride
         units = layout.readout_pack // layout.readout_width  # of a word
-        slot = readout.address
+        found, slot = readout.address, Signal(range(slots))
         for strip in range(1, layout.strips):
             first = strip * slots
-            slot = Mux(readout.address >= first, readout.address - first, slot)
+            found = Mux(readout.address >= first, readout.address - first, found)
+        m.d.sync += slot.eq(found)  # an address is there before the access
         unit = Mux(readout.active, slot // layout.readout_width, self.unit)
         class_ = Mux(readout.active, readout.byte[1:], self.class_)
         within = (unit // units)[: (stride - 1).bit_length()]
@@ -224,10 +225,12 @@ class SerialReadout(wiring.Component):
             ),
         ]
         for port, at, span in self._spans():
+            here = Signal()
+            m.d.sync += here.eq((at >= number * span) & (at < (number + 1) * span))
             with m.If(port.active):
                 m.d.comb += [
                     side.data.eq(port.write_data.replicate(2 * width)),
-                    writes.eq(port.write & (at >= number * span) & (at < (number + 1) * span)),
+                    writes.eq(port.write & here),
                 ]
 
         chosen = Signal(16, name=f"chosen{number}")
@@ -296,7 +299,7 @@ class SerialReadout(wiring.Component):
     def _host_access(self, m: Module, number: int) -> Signal:
         """The byte of this strip's word of weights."""
         byte = Signal(range(max(2, self.layout.strip_bytes)), name=f"byte{number}")
-        m.d.comb += byte.eq(self.weights.byte - number * self.layout.strip_bytes)
+        m.d.sync += byte.eq(self.weights.byte - number * self.layout.strip_bytes)
         return byte
 
     def _host(self, m: Module, bytes_: list) -> None:

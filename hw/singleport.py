@@ -60,35 +60,39 @@ class SinglePortMemory(wiring.Component):
             return m
         if self._latency == 1:
             m.d.comb += self.word.eq(
-                self._part(m, "memory", self._words, self.address, self.data, self.write, self.mask)
-            )
+                self._part(
+                    m, "memory", self._words, self.address, self.data,
+                    self.mask & self.write.replicate(self._bytes), ~self.write,
+                )
+            )  # fmt: skip
             return m
-        address, data, mask = (Signal.like(getattr(self, n)) for n in ("address", "data", "mask"))
-        m.d.sync += [address.eq(self.address), data.eq(self.data), mask.eq(self.mask)]
+        address, data = (Signal.like(getattr(self, n)) for n in ("address", "data"))
+        m.d.sync += [address.eq(self.address), data.eq(self.data)]
         parts = -(-self._words // PART_WORDS)
         words = []
         for at in range(parts):
-            write, word = Signal(name=f"write{at}"), Signal(8 * self._bytes, name=f"word{at}")
-            m.d.sync += write.eq(self.write & (self.address[PART_BITS:] == at))
+            write, word = Signal(self._bytes, name=f"write{at}"), Signal(8 * self._bytes, name=f"word{at}")
+            here = self.write & (self.address[PART_BITS:] == at)
+            m.d.sync += write.eq(self.mask & here.replicate(self._bytes))
             size = min(PART_WORDS, self._words - at * PART_WORDS)
             m.d.sync += word.eq(
-                self._part(m, f"part{at}", size, address[:PART_BITS], data, write, mask)
+                self._part(m, f"part{at}", size, address[:PART_BITS], data, write, 1)
             )
             words.append(word)
         (chosen,) = delayed(m, 2, address[PART_BITS:])
         m.d.sync += self.word.eq(Array(words)[chosen])
         return m
 
-    def _part(self, m: Module, name: str, words: int, address, data, write, mask) -> Value:
+    def _part(self, m: Module, name: str, words: int, address, data, write, reads) -> Value:
         """So many words of memory; returns the one read a cycle ago."""
         m.submodules[name] = memory = Memory(shape=8 * self._bytes, depth=max(2, words), init=[])
         read, port = memory.read_port(), memory.write_port(granularity=8)
         m.d.comb += [
             read.addr.eq(address),
-            read.en.eq(~write),
+            read.en.eq(reads),
             port.addr.eq(address),
             port.data.eq(data),
-            port.en.eq(mask & write.replicate(self._bytes)),
+            port.en.eq(write),
         ]
         return read.data
 

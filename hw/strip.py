@@ -178,7 +178,7 @@ class Strip(wiring.Component):
         stages = []
         now = self.evaluation
         waiting = [now.valid]
-        for age in range(self._latency + (3 if self.layout.serial else 4)):
+        for age in range(self._latency + timing(self.layout.config).report - 2):
             later = Signal(evaluation_layout(self.layout), name=f"evaluation{age}")
             m.d.sync += later.valid.eq(now.valid)
             with m.If(now.valid):

@@ -24,13 +24,13 @@ Counts = npt.NDArray[np.int64]
 INPUT = 6
 """From taking a sample to the first column of its inputs."""
 REPORT = 6
-"""From an evaluation to its neurons in the list, beside the weight memory's latency (compact lanes: a
-cycle less)."""
+"""From an evaluation to its neurons in the list, beside the weight memory's latency (compact lanes,
+if few: a cycle less)."""
 SCAN = 3
 """From the list to the first column."""
 QUIET = 6
 """From the last evaluation to the end of a sweep that moves nothing, beside that latency (compact
-lanes: a cycle less)."""
+lanes, if few: a cycle less)."""
 DECIDE = 3
 """Asking for a decision and seeing its end, beside a cycle a class and the scores' latency."""
 READOUT = 6
@@ -106,8 +106,8 @@ def timing(config: Config) -> Timing:
         parts=layout.groups_per_module,
         columns=layout.columns,
         latency=latency,
-        report=REPORT if skewed else REPORT - 1,
-        quiet=QUIET if skewed else QUIET - 1,
+        report=REPORT if latency > 1 else REPORT - 1,
+        quiet=QUIET if latency > 1 else QUIET - 1,
         label=0 if skewed else 2 * layout.groups,
         input_width=layout.input_word,
         input_words=words,
@@ -130,7 +130,7 @@ def input_time(t: Timing, changed: Any, anew: bool) -> tuple[int, int]:
         if n > 0:
             free = max(INPUT + word, free) + n * t.groups
             turns += n
-    return max(t.input_words + 3, free) + (t.groups == 1), turns
+    return max(t.input_words + 4, free + (t.groups == 1)), turns
 
 
 def event_time(t: Timing, visited: Any, moved: Any, free_sweep: bool) -> tuple[int, int, int]:
@@ -233,7 +233,7 @@ def phase_cycles(config: Config, activity: Activity) -> dict[str, Counts]:
     t, a = timing(config), activity
     return {
         "input": a.input_time,
-        "sweep": a.evaluations + a.sweeps + (2 + t.label) * a.clamped,
+        "sweep": a.evaluations + 2 * a.sweeps - 1 + (2 + t.label) * a.clamped,
         "event": a.event_time,
         "decide": t.decide * a.decisions,
         "learn": a.learn_time,
