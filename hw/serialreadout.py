@@ -1,8 +1,8 @@
 """The readout of a column store, whose elements lie in the weight memory: one class at a time.
 
 Nothing is kept but the elements: scores are summed when a decision is due, class after class, and
-compared at once. What is summed, or learns, at once is a *unit*: `readout_width` neighbouring elements of
-one word.
+compared at once. What is summed, or learns, at once is a *unit*: `readout_width` neighbouring
+elements of one word.
 """
 
 from __future__ import annotations

@@ -71,7 +71,8 @@ class SinglePortMemory(wiring.Component):
         parts = -(-self._words // PART_WORDS)
         words = []
         for at in range(parts):
-            write, word = Signal(self._bytes, name=f"write{at}"), Signal(8 * self._bytes, name=f"word{at}")
+            write = Signal(self._bytes, name=f"write{at}")
+            word = Signal(8 * self._bytes, name=f"word{at}")
             here = self.write & (self.address[PART_BITS:] == at)
             m.d.sync += write.eq(self.mask & here.replicate(self._bytes))
             size = min(PART_WORDS, self._words - at * PART_WORDS)

@@ -36,8 +36,8 @@ DECIDE = 3
 READOUT = 6
 """Start and end of the readout's pass over its words."""
 CLASS = 3
-"""A serial readout's cycles for a class, beside one for `readout_width` slots, and the latencies of words
-and scores."""
+"""A serial readout's cycles for a class, beside one for `readout_width` slots, and the latencies of
+words and scores."""
 ROTATION_STEPS = 3
 """Doublings of a rotation's distance that the skewed store does in a cycle."""
 WIDE = 32

@@ -164,8 +164,8 @@ class Script:
         Where that is not known, a sample is taken to look at all couplings four times.
 
         A command takes some 30 cycles; a byte 2 on its way in and 1 more into a register, 2 into a word
-        of couplings (of a column store: more, by its memory's latency), and, since the signature takes it bit by bit, 9 on its way out. That is right
-        within a tenth.
+        of couplings (of a column store: more, by its memory's latency), and, since the signature
+        takes it bit by bit, 9 on its way out. That is right within a tenth.
         """
         layout = self.layout
         if sample_cycles is None:
