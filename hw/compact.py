@@ -47,7 +47,8 @@ class CompactLanes(wiring.Component):
     self_coupling, margin : In(signed)
         Registers.
     reported, sign : Out(lanes)
-        At stage 3, or 4 where the weight memory's latency is more than 1: neurons that flip, or are unstable; their new, or unchanged, signs.
+        At stage 3, or 4 where the weight memory's latency is more than 1: neurons that flip, or are
+        unstable; their new, or unchanged, signs.
 
     Timing
     ------
