@@ -77,7 +77,7 @@ class SinglePortMemory(wiring.Component):
             m.d.sync += write.eq(self.mask & here.replicate(self._bytes))
             size = min(PART_WORDS, self._words - at * PART_WORDS)
             m.d.sync += word.eq(
-                self._part(m, f"part{at}", size, address[:PART_BITS], data, write, 1)
+                self._part(m, f"part{at}", size, address[:PART_BITS], data, write, ~write.any())
             )
             words.append(word)
         (chosen,) = delayed(m, 2, address[PART_BITS:])
