@@ -106,12 +106,13 @@ class Layout:
         """Slots of a strip whose readout learns at once."""
 
     def _readout_width(self) -> int:
-        """Column store: a quarter of a strip's lanes, as far as a word holds elements; skewed: wide
-        enough that the readout learns in the time that 1/20 of the neurons take, with at most 4
-        slots over all strips: an element costs about 60 LUT."""
+        """Column store: a quarter of a strip's lanes, as far as a word holds elements, but 1 where they
+        are few, for there logic cells are, too; skewed: wide enough that the readout learns in the
+        time that 1/20 of the neurons take, with at most 4 slots over all strips. An element costs
+        about 60 LUT."""
         width = self.strip_lanes
         if self.serial:
-            return min(self.readout_pack, _power_of_two(max(1, width // 4)))
+            return min(self.readout_pack, _power_of_two(width // 4)) if width >= 16 else 1
         wanted = 20 * width / (self.config.inputs + self.config.neurons)
         widths = (w for w in (4, 2) if width % w == 0 and w * self.strips <= 4)
         return next((w for w in widths if wanted >= 0.7 * w), 1)
