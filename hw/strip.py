@@ -174,7 +174,7 @@ class Strip(wiring.Component):
     # ---- evaluation -------------------------------------------------------------------------
 
     def _evaluations(self, m: Module) -> list:
-        """The evaluation at the stages −1 … 4 of the lanes (−1 … 3 of compact ones)."""
+        """The evaluation at the stages −1 … 4 of the lanes (−1 … 3 of compact ones, if few)."""
         stages = []
         now = self.evaluation
         waiting = [now.valid]
