@@ -56,7 +56,10 @@ class SinglePortMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         if getattr(platform, "device", None) in SPRAM_DEVICES:
-            self._spram(m)
+            if self._latency == 1:
+                self._spram(m)
+            else:
+                self._registered(m)
             return m
         if self._latency == 1:
             m.d.comb += self.word.eq(
@@ -96,6 +99,13 @@ class SinglePortMemory(wiring.Component):
             port.en.eq(write),
         ]
         return read.data
+
+    def _registered(self, m: Module) -> None:
+        """SPRAM, which has no parts, with as many registers around."""
+        m.submodules.memory = memory = SinglePortMemory(self._words, self._bytes)
+        inputs = ("address", "write", "mask", "data")
+        m.d.sync += [getattr(memory, name).eq(getattr(self, name)) for name in inputs]
+        m.d.comb += self.word.eq(delayed(m, self._latency - 2, memory.word)[0])
 
     def _spram(self, m: Module) -> None:
         """Blocks side by side, and one after another where the words do not fit one."""

@@ -10,25 +10,29 @@ from amaranth.hdl import Fragment, Instance
 from amaranth.sim import Simulator
 
 from relaxon import Config
-from relaxon.hw.singleport import SPRAM_WORDS, SinglePortMemory
+from relaxon.hw.singleport import PART_WORDS, SPRAM_WORDS, SinglePortMemory
 from relaxon.layout import Layout
 
 UP5K = SimpleNamespace(device="iCE40UP5K")
 
 
-def test_holds_what_was_written_byte_by_byte() -> None:
-    dut, rng = SinglePortMemory(20, 3), random.Random(1)
-    held = [bytearray(3) for _ in range(20)]
+@pytest.mark.parametrize("words, latency", [(20, 1), (20, 4), (2 * PART_WORDS + 9, 4)])
+def test_holds_what_was_written_byte_by_byte(words: int, latency: int) -> None:
+    dut, rng = SinglePortMemory(words, 3, latency), random.Random(1)
+    # some of every part, first and last among them
+    used = sorted({a for at in range(0, words, PART_WORDS) for a in range(at, at + 9)} | {words - 1})
+    held = {address: bytearray(3) for address in used}
+    due: list[int | None] = [None] * (latency - 1)
 
     async def testbench(ctx) -> None:
-        for address in range(20):  # what a memory holds at first is undefined
+        for address in used:  # what a memory holds at first is undefined
             ctx.set(dut.address, address)
             ctx.set(dut.write, 1)
             ctx.set(dut.mask, 0b111)
             ctx.set(dut.data, 0)
             await ctx.tick()
         for _ in range(500):
-            address, data = rng.randrange(20), rng.randbytes(3)
+            address, data = rng.choice(used), rng.randbytes(3)
             mask = rng.choice((0, 0, rng.randrange(8)))
             ctx.set(dut.address, address)
             ctx.set(dut.write, mask != 0)
@@ -38,8 +42,9 @@ def test_holds_what_was_written_byte_by_byte() -> None:
             for byte in range(3):
                 if mask >> byte & 1:
                     held[address][byte] = data[byte]
-            if not mask:
-                assert ctx.get(dut.word) == int.from_bytes(held[address], "little")
+            due.append(None if mask else int.from_bytes(held[address], "little"))
+            expected = due.pop(0)
+            assert expected is None or ctx.get(dut.word) == expected
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
@@ -61,6 +66,8 @@ def test_is_made_of_spram_where_there_is_any(words: int, word_bytes: int, blocks
             "ADDRESS": 14, "DATAIN": 16, "MASKWREN": 4, "WREN": 1, "CHIPSELECT": 1, "CLOCK": 1,
             "STANDBY": 1, "SLEEP": 1, "POWEROFF": 1, "DATAOUT": 16,
         }  # fmt: skip
+    wide = Fragment.get(SinglePortMemory(words, word_bytes, 4), UP5K).subfragments[0][0]
+    assert len(wide.subfragments) == blocks
     elsewhere = Fragment.get(SinglePortMemory(words, word_bytes), None)
     assert not any(isinstance(part, Instance) for part, *_ in elsewhere.subfragments)
 
