@@ -125,14 +125,17 @@ class CompactLanes(wiring.Component):
         ]
         # Stage 2: add, and write.
         where, again = Signal.like(target), Signal()
+        drives, recurs = Signal(), Signal()  # what was written a cycle ago, into which memory
+        m.d.comb += again.eq(
+            where.valid
+            & reading.valid
+            & (where.group == reading.group)
+            & ((where.drive == reading.drive) | where.clear)
+        )
         m.d.sync += [
             where.eq(reading),
-            again.eq(
-                where.valid
-                & reading.valid
-                & (where.group == reading.group)
-                & ((where.drive == reading.drive) | where.clear)
-            ),
+            drives.eq(again & reading.drive),
+            recurs.eq(again & ~reading.drive),
         ]
         # Stage 3, and 4 where there are many: what the field means.
         reported, sign = Signal(lanes), Signal(lanes)
@@ -148,7 +151,7 @@ class CompactLanes(wiring.Component):
         for p, operand in enumerate(operands):
             product = Signal(product_shape, name=f"product{p}")
             m.d.sync += product.eq(operand * factor)
-            negative = self._lane(m, p, product, drive_read, recur_read, where, again)
+            negative = self._lane(m, p, product, drive_read, recur_read, where, (drives, recurs))
             m.d.comb += [
                 reported[p].eq(negative == states[3][p]),
                 sign[p].eq(Mux(mode[3] == Mode.STABILITY, states[3][p], ~negative)),
@@ -177,8 +180,7 @@ class CompactLanes(wiring.Component):
             # additions to one follow each other.
             latest = Signal(shape, name=f"latest{p}")
             m.d.sync += latest.eq(Mux(where.drive, added, total))
-            drive = Mux(again & where.drive, latest, drive)
-            recur = Mux(again & ~where.drive, latest, recur)
+            drive, recur = Mux(again[0], latest, drive), Mux(again[1], latest, recur)
         field = Signal.like(total, name=f"field{p}")
         m.d.comb += [
             added.eq((Cat(Const(0, 1), drive).as_signed() + product) >> 1),

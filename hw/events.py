@@ -8,6 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from relaxon.cycles import WIDE
 from relaxon.hw.streams import Stage
 
 PRIORITY_CHUNK = 4
@@ -132,7 +133,7 @@ class Scanner(wiring.Component):
             pairs.positive_b.eq((pick.state & pick.highest).any()),
             pairs.tag.eq(pick.tag),
         ]
-        if self._columns == 1:
+        if self._columns == 1 and self._width < WIDE:
             m.d.comb += [
                 picks.ready.eq(~self.pairs.valid | self.pairs.ready),
                 self.more.eq(self._left | picks.valid),
@@ -140,7 +141,7 @@ class Scanner(wiring.Component):
             with m.If(picks.ready):
                 m.d.sync += [self.pairs.valid.eq(picks.valid), self.pairs.payload.eq(pairs)]
             return m
-        # What two bits wait for is deep, and what waits behind them is wide.
+        # What they wait for is deep or far, and what waits behind them is wide.
         m.submodules.stage = stage = Stage(pairs.shape())
         m.d.comb += [
             stage.source.payload.eq(pairs),

@@ -75,7 +75,7 @@ class Registers(wiring.Component):
             for r in protocol.REGISTERS
             for byte in range(size)
         )
-        at, mask = Cat(host.byte, host.address), Signal(8)
+        at, mask, found = Cat(host.byte, host.address), Signal(8), Signal(8)
         m.d.comb += [
             mask.eq(exists[at]),
             read.addr.eq(
@@ -85,16 +85,20 @@ class Registers(wiring.Component):
                     Cat(Mux(host.byte == last, last - 1, host.byte)[:2], host.address),
                 )
             ),
-            self.build.read_data.eq(read.data),
-            host.read_data.eq(
-                Mux(host.byte == last, read.data[-1].replicate(8), read.data)
-            ),
+            self.build.read_data.eq(found),
+            host.read_data.eq(Mux(host.byte == last, found[-1].replicate(8), found)),
             write.addr.eq(at),
             write.data.eq(host.write_data & mask),
             write.en.eq(host.active & host.write & mask.any()),
         ]
-        for port in (host, self.build):
-            m.d.sync += port.done.eq(port.active & ~port.done)
+        # The host's address is there a cycle before it is active; what tells it from the text's is not.
+        waits = Signal()
+        m.d.sync += [
+            found.eq(read.data),
+            host.done.eq(host.active & ~host.done),
+            waits.eq(self.build.active & ~self.build.done),
+            self.build.done.eq(waits & ~self.build.done),
+        ]
         for address, register in enumerate(protocol.REGISTERS):
             value = Signal(self._shape(register), init=self._defaults[register.name])
             m.d.comb += self.values[register.name].eq(value)

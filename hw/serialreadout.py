@@ -60,14 +60,14 @@ class SerialReadout(wiring.Component):
 
     Timing
     ------
-    L + 4 cycles a class, L being `Timing.latency`, and one for each unit of a strip (more where the
+    L + 4 cycles a class, L being `Timing.side`, and one for each unit of a strip (more where the
     elements of a unit are added, two at a time, and the scores of strips: `relaxon.hw.readout.total`),
     L + 3 for each unit in a class that learns. A byte of the host's takes L + 2.
     """
 
     def __init__(self, layout: Layout):
         self.layout = layout
-        self._latency = timing(layout.config).latency
+        self._latency = timing(layout.config).side
         config, strips = layout.config, layout.strips
         super().__init__(
             {

@@ -74,13 +74,14 @@ class SinglePortMemory(wiring.Component):
         parts = -(-self._words // PART_WORDS)
         words = []
         for at in range(parts):
-            write = Signal(self._bytes, name=f"write{at}")
+            write, reads = Signal(self._bytes, name=f"write{at}"), Signal(name=f"reads{at}")
             word = Signal(8 * self._bytes, name=f"word{at}")
             here = self.write & (self.address[PART_BITS:] == at)
-            m.d.sync += write.eq(self.mask & here.replicate(self._bytes))
-            size = min(PART_WORDS, self._words - at * PART_WORDS)
+            m.d.sync += [write.eq(self.mask & here.replicate(self._bytes)), reads.eq(~here)]
+            # A power of two: block RAMs of one shape, without logic at their enables.
+            size = 1 << bits_for(min(PART_WORDS, self._words - at * PART_WORDS) - 1)
             m.d.sync += word.eq(
-                self._part(m, f"part{at}", size, address[:PART_BITS], data, write, ~write.any())
+                self._part(m, f"part{at}", size, address[:PART_BITS], data, write, reads)
             )
             words.append(word)
         (chosen,) = delayed(m, 2, address[PART_BITS:])

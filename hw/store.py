@@ -86,7 +86,7 @@ class ColumnStore(wiring.Component):
     side : In(side_layout)
         An access by the readout or the host, while there is no other.
     word : Out
-        The word that it read, `Timing.latency` cycles later.
+        The word that it read, `Timing.side` cycles later.
     """
 
     def __init__(self, layout: Layout):
@@ -101,7 +101,9 @@ class ColumnStore(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        layout, lanes, side = self.layout, self.layout.strip_lanes, self.side
+        layout, lanes = self.layout, self.layout.strip_lanes
+        (side,) = delayed(m, timing(layout.config).side - self._latency, self.side)
+        side = data.View(side_layout(layout), side)
         wire = 8 * layout.element_bytes
         m.submodules.memory = memory = SinglePortMemory(
             layout.store_words, layout.strip_bytes, self._latency

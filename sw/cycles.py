@@ -51,13 +51,13 @@ SCORES_ADDED = 4
 class Timing(NamedTuple):
     """The numbers that the times below depend on.
 
-    `latency` is the weight memory's, `report` and `quiet` are `REPORT` and `QUIET` of this machine,
-    `label` the cycles that clamping and releasing take by themselves, `input_width` the inputs of a
-    word, `input_words` what is walked over, `decide` the cycles of a decision, `readout` those in
-    which the readout learns all its words (skewed) or a class (column store), `parts` the groups of
-    a module, `learn_step` the cycles in which a neuron (skewed) or a group (column store) learns
-    and `learn_start` what precedes the first, `learn_end` what follows the last; `coupled` is 1
-    where modules are coupled in a chain.
+    `latency` is the weight memory's, `side` the same for a serial readout and the host, `report` and
+    `quiet` are `REPORT` and `QUIET` of this machine, `label` the cycles that clamping and releasing
+    take by themselves, `input_width` the inputs of a word, `input_words` what is walked over, `decide`
+    the cycles of a decision, `readout` those in which the readout learns all its words (skewed) or a
+    class (column store), `parts` the groups of a module, `learn_step` the cycles in which a neuron
+    (skewed) or a group (column store) learns and `learn_start` what precedes the first, `learn_end`
+    what follows the last; `coupled` is 1 where modules are coupled in a chain.
     """
 
     groups: int
@@ -65,6 +65,7 @@ class Timing(NamedTuple):
     parts: int
     columns: int
     latency: int
+    side: int
     report: int
     quiet: int
     label: int
@@ -91,11 +92,12 @@ def timing(config: Config) -> Timing:
     latency = 3 + turns
     if layout.serial:
         latency = WIDE_LATENCY if layout.lanes >= WIDE else 1
+    side = latency if latency == 1 else latency + 1
     units = layout.groups * layout.strip_lanes // layout.readout_width
     decide = config.classes + scores + DECIDE
     if layout.serial:
         scores += layout.readout_width.bit_length() - 1
-        decide = config.classes * (units + latency + scores + CLASS) + 2
+        decide = config.classes * (units + side + scores + CLASS) + 2
     if skewed:
         step = words * r.learn_input + layout.groups_per_module * r.learn_recurrent
     else:
@@ -106,12 +108,13 @@ def timing(config: Config) -> Timing:
         parts=layout.groups_per_module,
         columns=layout.columns,
         latency=latency,
+        side=side,
         report=REPORT if latency > 1 else REPORT - 1,
         quiet=QUIET if latency > 1 else QUIET - 1,
         label=0 if skewed else 2 * layout.groups,
         input_width=layout.input_word,
         input_words=words,
-        readout=(latency + 3) * units if layout.serial else units + READOUT,
+        readout=(side + 3) * units if layout.serial else units + READOUT,
         decide=decide,
         learn_step=step,
         learn_start=SCAN + 1 if skewed else 0,
