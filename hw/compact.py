@@ -27,12 +27,15 @@ from relaxon.layout import Layout
 
 
 class CompactLanes(wiring.Component):
-    """All lanes of a strip.
+    """All lanes of a strip, or some neighbouring ones with control registers of their own, near to
+    them (which synthesis must keep: see `relaxon.hw.cluster.Cluster`).
 
     Parameters
     ----------
     layout
         The machine's geometry.
+    lanes
+        How many.
 
     Members
     -------
@@ -56,9 +59,9 @@ class CompactLanes(wiring.Component):
     to it.
     """
 
-    def __init__(self, layout: Layout):
+    def __init__(self, layout: Layout, lanes: int):
         self.layout = layout
-        field, lanes = signed(layout.config.field_bits), layout.strip_lanes
+        field = signed(layout.config.field_bits)
         super().__init__(
             {
                 "addend": In(addend_layout(layout)),
@@ -78,7 +81,7 @@ class CompactLanes(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        layout, lanes = self.layout, self.layout.strip_lanes
+        layout, lanes = self.layout, len(self.state)
         product_shape = signed(layout.config.field_bits + 2)  # room for the margin, and half an LSB
         # Stage 0: an addition or an evaluation, never both.
         now, how = Signal.like(self.evaluation), Signal.like(self.addend)

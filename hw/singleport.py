@@ -29,7 +29,7 @@ class SinglePortMemory(wiring.Component):
     words, word_bytes
         Its size.
     latency
-        1; or 4, where the memory is large: with registers before, behind and between its parts.
+        1; or 5, where the memory is large: with registers before, behind and between its parts.
 
     Members
     -------
@@ -69,22 +69,21 @@ class SinglePortMemory(wiring.Component):
                 )
             )  # fmt: skip
             return m
-        address, data = (Signal.like(getattr(self, n)) for n in ("address", "data"))
-        m.d.sync += [address.eq(self.address), data.eq(self.data)]
+        # Asked, and then which part of it; at the end, found there, and chosen.
+        asked, write, mask, data = delayed(m, 1, self.address, self.write, self.mask, self.data)
+        address, data = delayed(m, 1, asked[:PART_BITS], data)
         parts = -(-self._words // PART_WORDS)
         words = []
         for at in range(parts):
-            write, reads = Signal(self._bytes, name=f"write{at}"), Signal(name=f"reads{at}")
+            writes, reads = Signal(self._bytes, name=f"writes{at}"), Signal(name=f"reads{at}")
             word = Signal(8 * self._bytes, name=f"word{at}")
-            here = self.write & (self.address[PART_BITS:] == at)
-            m.d.sync += [write.eq(self.mask & here.replicate(self._bytes)), reads.eq(~here)]
+            here = write & (asked[PART_BITS:] == at)
+            m.d.sync += [writes.eq(mask & here.replicate(self._bytes)), reads.eq(~here)]
             # A power of two: block RAMs of one shape, without logic at their enables.
             size = 1 << bits_for(min(PART_WORDS, self._words - at * PART_WORDS) - 1)
-            m.d.sync += word.eq(
-                self._part(m, f"part{at}", size, address[:PART_BITS], data, write, reads)
-            )
+            m.d.sync += word.eq(self._part(m, f"part{at}", size, address, data, writes, reads))
             words.append(word)
-        (chosen,) = delayed(m, 2, address[PART_BITS:])
+        (chosen,) = delayed(m, 3, asked[PART_BITS:])
         m.d.sync += self.word.eq(Array(words)[chosen])
         return m
 

@@ -11,7 +11,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from relaxon.cycles import timing
+from relaxon.cycles import WIDE, timing
 from relaxon.hw.cluster import LANES, Cluster
 from relaxon.hw.compact import CompactLanes
 from relaxon.hw.events import EntryList, Scanner, pair_layout
@@ -408,20 +408,31 @@ class Strip(wiring.Component):
     # ---- lanes ------------------------------------------------------------------------------
 
     def _run_compact(self, m: Module, evaluations: list) -> None:
-        m.submodules.lanes = lanes = CompactLanes(self.layout)
-        states, adding = self.states_memory, self._adding
+        lanes, states = self.layout.strip_lanes, self.states_memory
         m.d.comb += [
             states.center.eq(evaluations[0].group),
             states.evaluating.eq(evaluations[0].valid),
             states.learning.eq(self._learner.busy),
-            lanes.state.eq(states.center_word),
-            *(getattr(lanes, name).eq(adding[name]) for name in adding if name != "count"),
-            lanes.evaluation.eq(evaluations[0]),
-            lanes.a.eq(self.store.a),
-            lanes.self_coupling.eq(self.registers.self_coupling),
-            lanes.margin.eq(self.registers.margin),
-            self._reported.eq(lanes.reported),
-            self._signs.eq(lanes.sign),
+        ]
+        clusters = []
+        size = LANES if lanes >= WIDE else lanes
+        for first in range(0, lanes, size):
+            part = slice(first, first + size)
+            cluster = CompactLanes(self.layout, len(range(lanes)[part]))
+            m.submodules[f"cluster{first // size}" if size < lanes else "lanes"] = cluster
+            m.d.comb += [
+                *(getattr(cluster, name).eq(value[part] if name in ("hit", "up") else value)
+                  for name, value in self._adding.items() if name != "count"),
+                cluster.state.eq(states.center_word[part]),
+                cluster.evaluation.eq(evaluations[0]),
+                *(a.eq(self.store.a[first + p]) for p, a in enumerate(cluster.a)),
+                cluster.self_coupling.eq(self.registers.self_coupling),
+                cluster.margin.eq(self.registers.margin),
+            ]
+            clusters.append(cluster)
+        m.d.comb += [
+            self._reported.eq(Cat(cluster.reported for cluster in clusters)),
+            self._signs.eq(Cat(cluster.sign for cluster in clusters)),
         ]
 
     def _run_lanes(self, m: Module, evaluations: list) -> None:

@@ -42,7 +42,7 @@ ROTATION_STEPS = 3
 """Doublings of a rotation's distance that the skewed store does in a cycle."""
 WIDE = 32
 """Lanes from which on a column store's memory has registers all around …"""
-WIDE_LATENCY = 4
+WIDE_LATENCY = 5
 """… so that a word takes so many cycles, not one."""
 SCORES_ADDED = 4
 """Strips whose scores are added in a cycle."""

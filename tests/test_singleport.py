@@ -16,7 +16,7 @@ from relaxon.layout import Layout
 UP5K = SimpleNamespace(device="iCE40UP5K")
 
 
-@pytest.mark.parametrize("words, latency", [(20, 1), (20, 4), (2 * PART_WORDS + 9, 4)])
+@pytest.mark.parametrize("words, latency", [(20, 1), (20, 5), (2 * PART_WORDS + 9, 5)])
 def test_holds_what_was_written_byte_by_byte(words: int, latency: int) -> None:
     dut, rng = SinglePortMemory(words, 3, latency), random.Random(1)
     # some of every part, first and last among them
@@ -66,7 +66,7 @@ def test_is_made_of_spram_where_there_is_any(words: int, word_bytes: int, blocks
             "ADDRESS": 14, "DATAIN": 16, "MASKWREN": 4, "WREN": 1, "CHIPSELECT": 1, "CLOCK": 1,
             "STANDBY": 1, "SLEEP": 1, "POWEROFF": 1, "DATAOUT": 16,
         }  # fmt: skip
-    wide = Fragment.get(SinglePortMemory(words, word_bytes, 4), UP5K).subfragments[0][0]
+    wide = Fragment.get(SinglePortMemory(words, word_bytes, 5), UP5K).subfragments[0][0]
     assert len(wide.subfragments) == blocks
     elsewhere = Fragment.get(SinglePortMemory(words, word_bytes), None)
     assert not any(isinstance(part, Instance) for part, *_ in elsewhere.subfragments)
