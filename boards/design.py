@@ -16,7 +16,7 @@ from relaxon.baud import cycles_per_bit
 from relaxon.boards import pll
 from relaxon.boards.clocking import input_mhz, limits
 from relaxon.boards.families import FAMILIES, Family
-from relaxon.boards.target import Target
+from relaxon.boards.target import Network, Placer, Target
 from relaxon.build_id import build_id, fingerprint
 from relaxon.config import Config
 from relaxon.errors import ToolError
@@ -41,6 +41,8 @@ class Design:
         Wanted of the PLL.
     baud
         Of the link.
+    placer
+        How to place it.
 
     Raises
     ------
@@ -52,6 +54,17 @@ class Design:
     config: Config
     clock_mhz: float
     baud: int
+    placer: Placer = Placer()
+
+    @classmethod
+    def of(
+        cls, target: Target, network: Network, clock_mhz: float | None = None, baud: int | None = None
+    ) -> Design:
+        """A network of a board, with a clock and a line rate of their own if none are given."""
+        return cls(
+            target, network.config(target.store), clock_mhz or network.clock_mhz or target.clock_mhz,
+            baud or target.baud, network.placer,
+        )  # fmt: skip
 
     def __post_init__(self) -> None:
         cycles_per_bit(self.clock_hz, self.baud)
@@ -65,6 +78,11 @@ class Design:
     def clock_hz(self) -> int:
         """Of the core, as the PLL makes it."""
         return self.setting.output_hz
+
+    @property
+    def needed_mhz(self) -> float:
+        """What the core must reach in the timing analysis: its clock, and the board's margin."""
+        return self.clock_hz / 1e6 * (1 + self.target.margin)
 
     @property
     def family(self) -> Family:

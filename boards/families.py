@@ -58,6 +58,8 @@ class Family:
         The file that the packer takes.
     bitstream
         Suffix of what comes out.
+    density
+        See `relaxon.boards.target.Placer`; None is nextpnr's own.
     derives_clocks
         Whether nextpnr knows the core's clock from that of the pin and the PLL.
     used
@@ -76,6 +78,7 @@ class Family:
     bitstream: str
     used: Mapping[str, Mapping[str, float]]
     route_options: Callable[[Part, Any], list[str]] | None = None
+    density: float | None = None
     derives_clocks: bool = False
 
 
@@ -96,10 +99,9 @@ def _ecp5_device(part: Part, platform: Any) -> list[str]:
 def _ecp5_place(part: Part, platform: Any) -> list[str]:
     return [
         *_ecp5_device(part, platform),
-        # router1 takes three times as long on the larger machines and ends no faster; router2 was seen
-        # to stop converging on 64 lanes where cells lay as densely as nextpnr lets them (0.9)
-        "--router", "router2", "--placer-heap-beta", "0.75",
-    ]  # fmt: skip
+        # router1 takes three times as long on the larger machines and ends no faster
+        "--router", "router2",
+    ]
 
 
 def _ecp5_route(part: Part, platform: Any) -> list[str]:
@@ -123,6 +125,8 @@ ECP5 = Family(
     routed="top.config",
     bitstream="bit",
     route_options=_ecp5_route,
+    # router2 was seen to stop converging on 64 lanes at nextpnr's own 0.9
+    density=0.75,
     derives_clocks=True,
     used={
         "LUT": {"TRELLIS_COMB": 1}, "FF": {"TRELLIS_FF": 1}, "RAM": {"DP16KD": 1},

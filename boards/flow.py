@@ -95,8 +95,8 @@ class Build:
 
     @property
     def needed_mhz(self) -> float:
-        """What it must reach: the core's clock, and the board's margin."""
-        return self.design.clock_hz / 1e6 * (1 + self.design.target.margin)
+        """What it must reach."""
+        return self.design.needed_mhz
 
     @property
     def timing_met(self) -> bool:
@@ -236,10 +236,15 @@ def _constraints(design: Design) -> str:
 
 
 def _place_options(design: Design, seed: int) -> list[str]:
-    frequency = design.clock_hz / 1e6 * (1 + design.target.margin)
-    given = design.family.place_options(design.target.part, design.platform())
-    return [*given, *([] if design.family.derives_clocks else ["--freq", f"{frequency:.3f}"]),
-            "--json", "top.json", *_run_options(seed)]  # fmt: skip
+    family, placer = design.family, design.placer
+    options = family.place_options(design.target.part, design.platform())
+    if (density := placer.density or family.density) is not None:
+        options += ["--placer-heap-beta", str(density)]
+    if placer.timing_weight is not None:
+        options += ["--placer-heap-timingweight", str(placer.timing_weight)]
+    if not family.derives_clocks:
+        options += ["--freq", f"{design.needed_mhz:.3f}"]
+    return [*options, "--json", "top.json", *_run_options(seed)]
 
 
 def _run_options(seed: int) -> list[str]:

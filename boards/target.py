@@ -18,9 +18,26 @@ DEFAULT = "modules"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Placer:
+    """How nextpnr's analytic placer is to work, where its own way, or the family's, is not the best.
+
+    Attributes
+    ----------
+    density
+        The part of the cells of a region that may be used, over 0 to 1: where cells lie less densely,
+        routing finds more room.
+    timing_weight
+        Of a critical connection's length, compared with any other's; nextpnr's own is 10.
+    """
+
+    density: float | None = None
+    timing_weight: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Network:
     """A size of machine: modules of neurons, inputs, classes, lanes; `clock_mhz` and `store` where they
-    are not the board's."""
+    are not the board's; and how it is best placed."""
 
     modules: int
     neurons: int = 32
@@ -29,6 +46,7 @@ class Network:
     lanes: int
     clock_mhz: float | None = None
     store: str | None = None
+    placer: Placer = Placer()
 
     @property
     def preset(self) -> str:

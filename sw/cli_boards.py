@@ -272,8 +272,7 @@ def _design(
     target = registry.find(board)
     chosen = target.network(network or DEFAULT)
     sizes = _network(chosen, network, modules, neurons, inputs, classes, lanes, store)
-    mhz = clock or sizes.clock_mhz or target.clock_mhz
-    return Design(target, sizes.config(target.store), mhz, baud or target.baud)
+    return Design.of(target, sizes, clock, baud)
 
 
 def _seed(target: Target, seed: int | None) -> int:
@@ -324,11 +323,8 @@ def _state(target: Target, network: str) -> str:
     from relaxon.boards import flow
     from relaxon.boards.design import Design
 
-    chosen = target.network(network)
     try:
-        design = Design(
-            target, chosen.config(target.store), chosen.clock_mhz or target.clock_mhz, target.baud
-        )
+        design = Design.of(target, target.network(network))
         made = flow.cached(design, target.seed)
     except (ConfigError, ToolError) as error:
         return str(error).splitlines()[0]

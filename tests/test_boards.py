@@ -65,7 +65,7 @@ def test_a_board_is_what_its_platform_says(target: Target) -> None:
 def test_clock_and_line_rate_of_every_network_go_together(target: Target) -> None:
     for network in target.networks.values():
         clock = network.clock_mhz or target.clock_mhz
-        design = Design(target, network.config(target.store), clock, target.baud)
+        design = Design.of(target, network)
         assert design.clock_hz == pytest.approx(clock * 1e6, rel=0.002)
 
 

@@ -38,10 +38,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def placed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Design, int]]:
-    """Synthesis and place and route give a recorded report; returns what was placed."""
+    """All tools give a recorded report; returns what was placed."""
     calls: list[tuple[Design, int]] = []
 
-    def place(design: Design, seed: int, folder: Path, netlist: Path, steps: Any) -> None:
+    def pack(design: Design, seed: int, folder: Path, result: Path, steps: Any) -> None:
         calls.append((design, seed))
         report = json.loads(CANNED.read_text())
         for clock in report["fmax"].values():
@@ -52,8 +52,8 @@ def placed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Design, int]]:
         (folder / "nextpnr.log").write_text("")
         Build(design, seed, folder).bitstream.write_bytes(bytes(20_000))
 
-    monkeypatch.setattr(flow, "_place", place)
-    monkeypatch.setattr(flow, "synthesised", lambda design, steps: Path("nowhere"))
+    monkeypatch.setattr(flow, "_pack", pack)
+    monkeypatch.setattr(flow, "routed", lambda design, seed, steps: Path("nowhere"))
     return calls
 
 

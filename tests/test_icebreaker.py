@@ -13,8 +13,7 @@ def test_the_icebreaker_is_routed_with_timing_met() -> None:
     target = registry.find("icebreaker")
     network = target.network()
     assert network.modules >= MODULES and network.neurons == 32 and network.inputs == 100
-    config = network.config(target.store)
-    design = Design(target, config, target.clock_mhz, target.baud)
+    design = Design.of(target, network)
     assert design.clock_hz >= CLOCK_MHZ * 1e6
     # About three minutes, and two more for each seed after the first.
     made = flow.meeting(design, range(target.seed, target.seed + 4))
