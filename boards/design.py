@@ -16,7 +16,7 @@ from relaxon.baud import cycles_per_bit
 from relaxon.boards import pll
 from relaxon.boards.clocking import input_mhz, limits
 from relaxon.boards.families import FAMILIES, Family
-from relaxon.boards.target import Network, Placer, Target
+from relaxon.boards.target import Network, Nextpnr, Target
 from relaxon.build_id import build_id, fingerprint
 from relaxon.config import Config
 from relaxon.errors import ToolError
@@ -41,8 +41,8 @@ class Design:
         Wanted of the PLL.
     baud
         Of the link.
-    placer
-        How to place it.
+    nextpnr
+        How to place and route it.
 
     Raises
     ------
@@ -54,7 +54,7 @@ class Design:
     config: Config
     clock_mhz: float
     baud: int
-    placer: Placer = Placer()
+    nextpnr: Nextpnr = Nextpnr()
 
     @classmethod
     def of(
@@ -63,7 +63,7 @@ class Design:
         """A network of a board, with a clock and a line rate of their own if none are given."""
         return cls(
             target, network.config(target.store), clock_mhz or network.clock_mhz or target.clock_mhz,
-            baud or target.baud, network.placer,
+            baud or target.baud, network.nextpnr,
         )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relaxon.boards.target import Network, Placer
+from relaxon.boards.target import Network, Nextpnr
 
 ON_25F = {
     "modules": Network(modules=18, lanes=8),
@@ -16,12 +16,15 @@ ON_45F = {
 }
 ON_85F = {
     "modules": Network(modules=72, lanes=32, clock_mhz=60),
-    "fast": Network(modules=32, lanes=32, clock_mhz=60, placer=Placer(density=0.6)),
+    "fast": Network(
+        modules=32, lanes=32, clock_mhz=60,
+        nextpnr=Nextpnr(density=0.6, timing_weight=40, router="router1"),
+    ),
     "wide": Network(
-        modules=64, lanes=64, store="column", clock_mhz=80, placer=Placer(timing_weight=40)
+        modules=64, lanes=64, store="column", clock_mhz=80, nextpnr=Nextpnr(timing_weight=40)
     ),
     "widest": Network(
-        modules=48, lanes=128, store="column", clock_mhz=60, placer=Placer(timing_weight=40)
+        modules=48, lanes=128, store="column", clock_mhz=60, nextpnr=Nextpnr(timing_weight=40)
     ),
     "single": Network(modules=1, neurons=544, lanes=32, clock_mhz=60),
     "mnist": Network(modules=14, inputs=784, lanes=32, clock_mhz=60),

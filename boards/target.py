@@ -18,8 +18,8 @@ DEFAULT = "modules"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placer:
-    """How nextpnr's analytic placer is to work, where its own way, or the family's, is not the best.
+class Nextpnr:
+    """How place and route is to work, where nextpnr's own way, or the family's, is not the best.
 
     Attributes
     ----------
@@ -28,10 +28,13 @@ class Placer:
         routing finds more room.
     timing_weight
         Of a critical connection's length, compared with any other's; nextpnr's own is 10.
+    router
+        Its name.
     """
 
     density: float | None = None
     timing_weight: int | None = None
+    router: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,7 @@ class Network:
     lanes: int
     clock_mhz: float | None = None
     store: str | None = None
-    placer: Placer = Placer()
+    nextpnr: Nextpnr = Nextpnr()
 
     @property
     def preset(self) -> str:
