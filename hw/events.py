@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -56,18 +56,23 @@ class EntryList(wiring.Component):
         end, at, following = (
             Signal(bits_for(self._depth), name=n) for n in ("end", "at", "following")
         )
+        takes, one = Signal(), Signal()  # an entry leaves; there is one
         m.d.comb += [
+            takes.eq(self.entries.valid & self.entries.ready),
             write.addr.eq(end),
             write.data.eq(self.push.entry),
             write.en.eq(self.push.valid),
-            following.eq(at + (self.entries.valid & self.entries.ready)),
+            following.eq(at + takes),
             read.addr.eq(following),
             self.entries.payload.eq(read.data),
-            self.entries.valid.eq(end != at),
         ]
         m.d.sync += [end.eq(end + self.push.valid), at.eq(following)]
+        with m.If(self.push.valid & ~takes):
+            m.d.sync += [self.entries.valid.eq(1), one.eq(~self.entries.valid)]
+        with m.Elif(~self.push.valid & takes):
+            m.d.sync += [self.entries.valid.eq(~one), one.eq(end == (at + 2)[: len(at)])]
         with m.If(self.clear):
-            m.d.sync += [end.eq(0), at.eq(0)]
+            m.d.sync += [end.eq(0), at.eq(0), self.entries.valid.eq(0)]
         return m
 
 
@@ -155,7 +160,6 @@ class Scanner(wiring.Component):
     def _pick(self, m: Module):
         """The lowest and the highest bit of the entry, turn by turn."""
         entry, width = Signal.like(self.entries.payload), self._width
-        left = Signal(range(width + 1))  # bits of the mask, counted: to tell the last turn at once
         alone = Const(1) if self._columns == 1 else entry.single
         picks = stream.Signature(
             data.StructLayout(
@@ -165,20 +169,33 @@ class Scanner(wiring.Component):
         two, last, advance = Signal(), Signal(), Signal()
         self._left = Signal()  # of this entry
         lowest, highest = lowest_bit(m, entry.mask), Const(0, width)
+        takes = self.entries.valid & self.entries.ready
         if self._columns == 2:
             highest = lowest_bit(m, entry.mask[::-1])[::-1]
+            left = Signal(range(width + 1))  # bits, counted: to tell the last turn at once
+            m.d.comb += [
+                two.eq(~alone & (left >= 2)),
+                last.eq(left <= Mux(alone, 1, 2)),
+                self._left.eq(left != 0),
+            ]
+            with m.If(advance & self._left):
+                m.d.sync += left.eq(Mux(last, 0, left - Mux(two, 2, 1)))
+            with m.If(takes):
+                m.d.sync += left.eq(sum(self.entries.payload.mask))
+        else:  # what counts is whether one bit is left, or two
+            before, there = few(m, entry.mask), few(m, self.entries.payload.mask)
+            with m.If(advance & self._left):
+                m.d.sync += [self._left.eq(before >= 2), last.eq(before == 2)]
+            with m.If(takes):
+                m.d.sync += [self._left.eq(there != 0), last.eq(there == 1)]
         m.d.comb += [
-            two.eq(~alone & (left >= 2)),
-            last.eq(left <= Mux(alone, 1, 2)),
             advance.eq(~picks.valid | picks.ready),
-            self.entries.ready.eq((left == 0) | (advance & last)),
-            self._left.eq(left != 0),
+            self.entries.ready.eq(~self._left | (advance & last)),
         ]
         with m.If(advance):
-            m.d.sync += picks.valid.eq(left != 0)
-            with m.If(left != 0):
+            m.d.sync += picks.valid.eq(self._left)
+            with m.If(self._left):
                 m.d.sync += [
-                    left.eq(Mux(last, 0, left - Mux(two, 2, 1))),
                     entry.mask.eq(entry.mask & ~lowest & ~Mux(two, highest, 0)),
                     picks.payload.lowest.eq(lowest),
                     picks.payload.highest.eq(highest),
@@ -186,9 +203,26 @@ class Scanner(wiring.Component):
                     picks.payload.state.eq(entry.state),
                     picks.payload.tag.eq(entry.tag),
                 ]
-        with m.If(self.entries.valid & self.entries.ready):
-            m.d.sync += [entry.eq(self.entries.payload), left.eq(sum(self.entries.payload.mask))]
+        with m.If(takes):
+            m.d.sync += entry.eq(self.entries.payload)
         return picks
+
+
+def few(m: Module, bits) -> Value:
+    """How many bits are set: 0, 1, 2, or 3 for more; no carry chain, a few levels of logic."""
+    counts = [Cat(bit, Const(0, 1)) for bit in bits]
+    while len(counts) > 1:
+        sums = []
+        for a, b in zip(counts[::2], counts[1::2], strict=False):
+            sums.append(Signal(2, name="few"))
+            m.d.comb += sums[-1].eq(
+                Cat(
+                    (a[0] ^ b[0]) | (a[1] & b[1]) | (a[0] & a[1]) | (b[0] & b[1]),
+                    a[1] | b[1] | (a[0] & b[0]),
+                )
+            )
+        counts = sums + counts[len(counts) & ~1 :]
+    return counts[0]
 
 
 def lowest_bit(m: Module, value) -> Signal:

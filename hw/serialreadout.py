@@ -61,13 +61,14 @@ class SerialReadout(wiring.Component):
     Timing
     ------
     L + 4 cycles a class, L being `Timing.side`, and one for each unit of a strip (more where the
-    elements of a unit are added, two at a time, and the scores of strips: `relaxon.hw.readout.total`),
-    L + 3 for each unit in a class that learns. A byte of the host's takes L + 2.
+    elements of a unit are added, two at a time, and the scores of strips: `relaxon.hw.readout.total`);
+    L + 1, and two for each unit, in a class that learns. A byte of the host's takes L + 2.
     """
 
     def __init__(self, layout: Layout):
         self.layout = layout
         self._latency = timing(layout.config).side
+        assert self._latency % 2, "while units learn, they are read and written in turn"
         config, strips = layout.config, layout.strips
         super().__init__(
             {
@@ -96,9 +97,8 @@ class SerialReadout(wiring.Component):
         self.class_ = Signal(range(layout.config.classes + 1))
         self.own = Signal()  # it is the label's
         self.walks, self.learns, self.clears = Signal(), Signal(), Signal()
-        # Of a unit that learns: it is read, found, changed, written.
-        self.turn = Signal(range(self._latency + 3))
-        self.writes = self.turn == self._latency + 2
+        # Of units that learn: one is read, then one that was read before is written.
+        self.writes = Signal()
         for port in (self.weights, self.readout):  # asked, found, chosen
             waits = Signal(range(self._latency + 1))
             goes_on = port.active & ~port.done
@@ -145,7 +145,17 @@ class SerialReadout(wiring.Component):
                     self.group.eq(Mux(self.last, 0, self.group + 1)),
                     phase.eq(Mux(self.tail, 0, phase + 1)),
                 ]
-        m.d.sync += self.turn.eq(Mux(self.learns & ~self.writes, self.turn + 1, 0))
+        m.d.sync += self.writes.eq(self.learns & ~self.writes)
+
+    def _read_before(self, m: Module, *signals) -> list:
+        """As the signals were when the unit was read that is being written: found, and changed."""
+        late = [Value.cast(signal) for signal in signals]
+        for _ in range((self._latency + 1) // 2):
+            for i, before in enumerate(late):
+                late[i] = Signal.like(before, name=f"read{i}")
+                with m.If(self.writes):
+                    m.d.sync += late[i].eq(before)
+        return late
 
     def _address(self, m: Module) -> None:
         """The word at hand, the host's or the walk's, and the unit's place in it."""
@@ -167,6 +177,9 @@ class SerialReadout(wiring.Component):
             self.address.eq(Mux(weights.active, weights.address, Cat(within, line))),
             self.place.eq(unit % units),
         ]
+        self.written, self.placed, self.through = self._read_before(
+            m, self.address, self.place, self.walks & self.last
+        )
 
     # ---- one strip --------------------------------------------------------------------------
 
@@ -207,18 +220,22 @@ class SerialReadout(wiring.Component):
         score = self._sum(m, number, elements, found, valid & (~self.learns).replicate(width))
         new, cuts = self._change(m, number, elements, found)
 
-        side, changes = self.side[number], valid & self.writes.replicate(width)
+        (counts,) = self._read_before(m, valid)
+        side, changes = self.side[number], counts & self.writes.replicate(width)
         cut = [Signal(name=f"cut{number}_{e}") for e in range(width)]
         m.d.sync += [each.eq(cuts[e] & changes[e]) for e, each in enumerate(cut)]
         writes = Signal(name=f"writes{number}")  # the host, here
+        target = Mux(self.writes, self.placed, unit)
         m.d.comb += [
-            side.active.eq(self.walks | self.weights.active | self.readout.active),
-            side.address.eq(self.address),
+            side.active.eq(
+                self.walks | self.learns | self.weights.active | self.readout.active
+            ),
+            side.address.eq(Mux(self.writes, self.written, self.address)),
             side.data.eq(Cat(new)),
             side.write.eq(changes.any() | writes),
             side.mask.eq(
                 Cat(
-                    (unit == b // (2 * width))
+                    (target == b // (2 * width))
                     & Mux(writes, byte == b % (2 * width), changes[b // 2 % width])
                     for b in range(size)
                 )
@@ -340,6 +357,7 @@ class SerialReadout(wiring.Component):
     def _course(self, m: Module, judged: tuple[Signal, Signal]) -> None:
         judges, low = judged
         classes, asks, concludes = self.layout.config.classes, Signal(), Signal()
+        read = Signal()  # all units that are to learn
         # from the last unit's address to the score: its elements, turned, added two by two …
         adding = self.layout.readout_width.bit_length() + total_latency(self.layout.strips)
         adding += self._latency - 1
@@ -379,12 +397,14 @@ class SerialReadout(wiring.Component):
                 with m.Elif(concludes & low & self.registers.learn_readout):
                     m.next = "LEARN"
             with m.State("LEARN"):  # O[c] ← sat(O[c] ± step·s): unit after unit
-                m.d.comb += [self.walks.eq(1), self.learns.eq(1)]
+                m.d.comb += [self.walks.eq(~read), self.learns.eq(1)]
                 with m.If(self.writes & self.last):
+                    m.d.sync += read.eq(1)
+                with m.If(self.writes & self.through):
                     m.next = "NEXT"
             with m.State("NEXT"):  # the next class but the label's, which was the first
                 m.d.comb += self.clears.eq(1)
-                m.d.sync += [self.class_.eq(skipping), self.own.eq(0)]
+                m.d.sync += [self.class_.eq(skipping), self.own.eq(0), read.eq(0)]
                 m.next = "SUM"
                 with m.If(skipping == classes):
                     m.next = "REST"

@@ -92,7 +92,7 @@ def timing(config: Config) -> Timing:
     latency = 3 + turns
     if layout.serial:
         latency = WIDE_LATENCY if layout.lanes >= WIDE else 1
-    side = latency if latency == 1 else latency + 1
+    side = latency if latency == 1 else latency + 2
     units = layout.groups * layout.strip_lanes // layout.readout_width
     decide = config.classes + scores + DECIDE
     if layout.serial:
@@ -114,7 +114,7 @@ def timing(config: Config) -> Timing:
         label=0 if skewed else 2 * layout.groups,
         input_width=layout.input_word,
         input_words=words,
-        readout=(side + 3) * units if layout.serial else units + READOUT,
+        readout=2 * units + side + 1 if layout.serial else units + READOUT,
         decide=decide,
         learn_step=step,
         learn_start=SCAN + 1 if skewed else 0,
