@@ -172,6 +172,7 @@ class Scanner(wiring.Component):
         takes = self.entries.valid & self.entries.ready
         if self._columns == 2:
             highest = lowest_bit(m, entry.mask[::-1])[::-1]
+        if self._columns == 2 or self._width < WIDE:
             left = Signal(range(width + 1))  # bits, counted: to tell the last turn at once
             m.d.comb += [
                 two.eq(~alone & (left >= 2)),
@@ -182,7 +183,7 @@ class Scanner(wiring.Component):
                 m.d.sync += left.eq(Mux(last, 0, left - Mux(two, 2, 1)))
             with m.If(takes):
                 m.d.sync += left.eq(sum(self.entries.payload.mask))
-        else:  # what counts is whether one bit is left, or two
+        else:  # counting takes too long, and what matters is whether one bit is left, or two
             before, there = few(m, entry.mask), few(m, self.entries.payload.mask)
             with m.If(advance & self._left):
                 m.d.sync += [self._left.eq(before >= 2), last.eq(before == 2)]

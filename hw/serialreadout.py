@@ -167,7 +167,9 @@ class SerialReadout(wiring.Component):
             first = strip * slots
             found = Mux(readout.address >= first, readout.address - first, found)
         m.d.sync += slot.eq(found)  # an address is there before the access
-        unit = Mux(readout.active, slot // layout.readout_width, self.unit)
+        before, self.through = self._read_before(m, self.unit, self.walks & self.last)
+        unit = Mux(self.writes, before, self.unit)
+        unit = Mux(readout.active, slot // layout.readout_width, unit)
         class_ = Mux(readout.active, readout.byte[1:], self.class_)
         within = (unit // units)[: (stride - 1).bit_length()]
         line = class_ + layout.readout_base // stride
@@ -177,9 +179,6 @@ class SerialReadout(wiring.Component):
             self.address.eq(Mux(weights.active, weights.address, Cat(within, line))),
             self.place.eq(unit % units),
         ]
-        self.written, self.placed, self.through = self._read_before(
-            m, self.address, self.place, self.walks & self.last
-        )
 
     # ---- one strip --------------------------------------------------------------------------
 
@@ -225,17 +224,16 @@ class SerialReadout(wiring.Component):
         cut = [Signal(name=f"cut{number}_{e}") for e in range(width)]
         m.d.sync += [each.eq(cuts[e] & changes[e]) for e, each in enumerate(cut)]
         writes = Signal(name=f"writes{number}")  # the host, here
-        target = Mux(self.writes, self.placed, unit)
         m.d.comb += [
             side.active.eq(
                 self.walks | self.learns | self.weights.active | self.readout.active
             ),
-            side.address.eq(Mux(self.writes, self.written, self.address)),
+            side.address.eq(self.address),
             side.data.eq(Cat(new)),
             side.write.eq(changes.any() | writes),
             side.mask.eq(
                 Cat(
-                    (target == b // (2 * width))
+                    (unit == b // (2 * width))
                     & Mux(writes, byte == b % (2 * width), changes[b // 2 % width])
                     for b in range(size)
                 )
