@@ -205,7 +205,7 @@ def routed(design: Design, seed: int, steps: Steps = logged) -> Path:
             work = _unpacked(folder, placement, "placed.json")
             shutil.copy(synthesised(design, steps) / _constraints(design), work)
             shutil.copy(placement / "nextpnr.log", folder / "placement.log")
-            _set_router(work / "placed.json", _router(design))
+            _set(work / "placed.json", _route_settings(design))
             with steps("routing"):
                 _run(family.place, [*_route_options(design, seed), *report], work, "routing",
                      PLACE_LIMIT)  # fmt: skip
@@ -251,26 +251,28 @@ def _place_options(design: Design, seed: int) -> list[str]:
 
 
 def _route_options(design: Design, seed: int) -> list[str]:
-    """Of routing a placement, which does not keep the clocks."""
     route = design.family.route_options
     assert route is not None
-    options = route(design.target.part, design.platform())
-    return [*options, *_frequency(design), *_run_options(seed)]
+    return [*route(design.target.part, design.platform()), *_run_options(seed)]
 
 
 def _frequency(design: Design) -> list[str]:
     return ["--freq", f"{design.needed_mhz:.3f}"]
 
 
-def _router(design: Design) -> str:
-    return design.nextpnr.router or design.family.nextpnr.router or "router1"
+def _route_settings(design: Design) -> dict[str, str]:
+    """The router, and the clock, for what nextpnr derived from the pin's is not in a placement."""
+    router = design.nextpnr.router or design.family.nextpnr.router or "router1"
+    return {"router": router, "target_freq": f"{1e6 * design.needed_mhz:.6f}"}
 
 
-def _set_router(placed: Path, router: str) -> None:
-    """A placement comes with nextpnr's settings, which go before options."""
-    text, found = re.subn(r'("router": )"\w+"', rf'\1"{router}"', placed.read_text(), count=1)
-    if not found:
-        raise ToolError(f"{placed.name} names no router: this nextpnr writes other settings")
+def _set(placed: Path, settings: dict[str, str]) -> None:
+    """Change nextpnr's settings, which are part of a placement and go before its options."""
+    text = placed.read_text()
+    for name, value in settings.items():
+        text, found = re.subn(rf'("{name}": )"[^"]*"', rf'\1"{value}"', text, count=1)
+        if not found:
+            raise ToolError(f"{placed.name} has no setting {name!r}: nextpnr has changed its format")
     placed.write_text(text)
 
 
@@ -318,7 +320,7 @@ def _placement_key(design: Design, seed: int) -> str:
 
 def _routed_key(design: Design, seed: int) -> str:
     split = design.family.route_options is not None
-    options = [*_route_options(design, seed), _router(design)] if split else []
+    options = [*_route_options(design, seed), *_route_settings(design).values()] if split else []
     return cache.key(_placement_key(design, seed), *options)
 
 

@@ -224,6 +224,8 @@ def test_real_tools_make_a_bitstream(name: str, placing: list[str], own_cache: P
     assert made.bitstream.stat().st_size > 10_000 and made.timing_met
     (clock,) = made.clocks
     assert clock.achieved == made.fmax_mhz > design.clock_hz / 1e6
+    (timing,) = made.report["fmax"].values()
+    assert timing["constraint"] == pytest.approx(design.needed_mhz, rel=0.01)
     assert 0 < made.used["LUT"] < 500 and made.used["RAM"] == 0
     assert made.about["seed"] == 3 and made.about["build_id"] == f"{design.build_id:08x}"
     assert not (made.folder / "work").exists()
