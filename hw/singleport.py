@@ -43,15 +43,7 @@ class SinglePortMemory(wiring.Component):
 
     def __init__(self, words: int, word_bytes: int, latency: int = 1):
         self._words, self._bytes, self._latency = words, word_bytes, latency
-        super().__init__(
-            {
-                "address": In(bits_for(max(1, words - 1))),
-                "write": In(1),
-                "mask": In(word_bytes),
-                "data": In(8 * word_bytes),
-                "word": Out(8 * word_bytes),
-            }
-        )
+        super().__init__(_members(bits_for(max(1, words - 1)), word_bytes))
 
     def elaborate(self, platform):
         m = Module()
@@ -144,15 +136,7 @@ class Part(wiring.Component):
     def __init__(self, words: int, word_bytes: int):
         # A power of two: block RAMs of one shape, without logic at their enables.
         self._words = 1 << bits_for(words - 1)
-        super().__init__(
-            {
-                "address": In(PART_BITS),
-                "write": In(1),
-                "mask": In(word_bytes),
-                "data": In(8 * word_bytes),
-                "word": Out(8 * word_bytes),
-            }
-        )
+        super().__init__(_members(PART_BITS, word_bytes))
 
     def elaborate(self, platform):
         m = Module()
@@ -164,6 +148,17 @@ class Part(wiring.Component):
         address, data = delayed(m, 1, self.address, self.data)
         m.d.sync += self.word.eq(_memory(m, self._words, address, data, writes, reads))
         return m
+
+
+def _members(address_bits: int, word_bytes: int) -> dict[str, wiring.Member]:
+    """Of a memory with one port."""
+    return {
+        "address": In(address_bits),
+        "write": In(1),
+        "mask": In(word_bytes),
+        "data": In(8 * word_bytes),
+        "word": Out(8 * word_bytes),
+    }
 
 
 def _memory(m: Module, words: int, address, data, write, reads) -> Value:
