@@ -61,8 +61,6 @@ class Family:
         Suffix of what comes out.
     nextpnr
         How it places and routes best, if a network does not say otherwise.
-    derives_clocks
-        Whether nextpnr knows the core's clock from that of the pin and the PLL.
     used
         Which of `relaxon.boards.parts.RESOURCES` nextpnr counts under which names, and how many of
         them one is.
@@ -80,7 +78,6 @@ class Family:
     used: Mapping[str, Mapping[str, float]]
     route_options: Callable[[Part, Any], list[str]] | None = None
     nextpnr: Nextpnr = Nextpnr()
-    derives_clocks: bool = False
 
 
 # ---- ECP5 ---------------------------------------------------------------------------------------
@@ -98,7 +95,7 @@ def _ecp5_device(part: Part, platform: Any) -> list[str]:
 
 
 def _ecp5_route(part: Part, platform: Any) -> list[str]:
-    """The router is that of the placement's settings."""
+    """Router and clock are those of the placement, which keeps the settings it was made with."""
     return [
         *_ecp5_device(part, platform),
         "--json", "placed.json", "--no-pack", "--no-place", "--textcfg", "top.config",
@@ -121,7 +118,6 @@ ECP5 = Family(
     # router1 takes three times as long on most machines; router2 was seen to stop converging on 64
     # lanes at nextpnr's own density, 0.9
     nextpnr=Nextpnr(density=0.75, router="router2"),
-    derives_clocks=True,
     used={
         "LUT": {"TRELLIS_COMB": 1}, "FF": {"TRELLIS_FF": 1}, "RAM": {"DP16KD": 1},
         "DSP": {"MULT18X18D": 1},

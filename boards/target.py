@@ -29,7 +29,7 @@ class Nextpnr:
     timing_weight
         Of a critical connection's length, compared with any other's; nextpnr's own is 10.
     router
-        Its name; only where routing is a step by itself.
+        Its name.
     """
 
     density: float | None = None

@@ -128,7 +128,7 @@ class CompactLanes(wiring.Component):
         ]
         # Stage 2: add, and write.
         where, again = Signal.like(target), Signal()
-        drives, recurs = Signal(), Signal()  # what was written a cycle ago, into which memory
+        drives, recurs = Signal(), Signal()  # the sum of a cycle ago is wanted, of which memory
         m.d.comb += again.eq(
             where.valid
             & reading.valid

@@ -418,7 +418,7 @@ class Strip(wiring.Component):
         size = LANES if lanes >= WIDE else lanes
         for first in range(0, lanes, size):
             part = slice(first, first + size)
-            cluster = CompactLanes(self.layout, len(range(lanes)[part]))
+            cluster = CompactLanes(self.layout, min(size, lanes - first))
             m.submodules[f"cluster{first // size}" if size < lanes else "lanes"] = cluster
             m.d.comb += [
                 *(getattr(cluster, name).eq(value[part] if name in ("hit", "up") else value)
