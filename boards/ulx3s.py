@@ -24,7 +24,7 @@ def _board(
         title=f"Radiona ULX3S-{size}",
         part=part,
         platform=partial(_platform, size),
-        clock_mhz=41.964286,  # 25 MHz · 47 / 28: 14 cycles a bit at 3 Mbaud
+        clock_mhz=60,
         store=store,
         link="USB serial port US1 (FT231X)",
         baud=3_000_000,

@@ -92,14 +92,13 @@ class AccessPort(wiring.Component):
         self.asked, self.writes = Signal(len(Space)), Signal()
         self.done, self.found = Signal(), Signal(8)
         ports = [self._port(space) for space in Space]
-        m.d.comb += [
-            self.done.eq((self.asked & Cat(port.done for port in ports)).any()),
-            self.found.eq(
+        m.d.comb += self.done.eq((self.asked & Cat(port.done for port in ports)).any())
+        with m.If(self.asked.any()):
+            m.d.sync += self.found.eq(
                 reduce(
                     or_, (Mux(self.asked[n], port.read_data, 0) for n, port in enumerate(ports))
                 )
-            ),
-        ]
+            )
         m.d.sync += [self.asked.eq(0), self.writes.eq(~self.reads)]
         for number, port in enumerate(ports):
             m.d.comb += [
@@ -206,13 +205,12 @@ class AccessPort(wiring.Component):
             m.d.comb += self.result.valid.eq(1)
             with m.If(self.begun):
                 with self._ask(m):
-                    m.d.sync += self.data.eq(self.found)
                     m.next = "SEND"
         with m.State("SEND"):  # into the answer
             m.d.comb += [
                 self.result.valid.eq(1),
                 self.body.valid.eq(1),
-                self.body.payload.data.eq(self.data),
+                self.body.payload.data.eq(self.found),
                 self.body.payload.last.eq(self.last & (self.count == 1)),
             ]
             with m.If(self.body.ready):

@@ -25,6 +25,10 @@ from relaxon.hw.lane import FACTOR_BITS, addend_layout, target_layout
 from relaxon.hw.operation import Mode, element_shape, evaluation_layout
 from relaxon.layout import Layout
 
+LANES = 8
+"""Lanes with control registers of their own, where there are many: see `relaxon.hw.cluster.LANES`. These
+are fewer, for an addition has to choose what it adds to within the same cycle."""
+
 
 class CompactLanes(wiring.Component):
     """All lanes of a strip, or some neighbouring ones with control registers of their own, near to

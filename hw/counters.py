@@ -25,9 +25,9 @@ PARTS = 4
 ROUND = 126
 """No sum waits longer for its visit while the host keeps away: Σ (2 + words) cycles are a round, and
 one more visit may be the host's."""
-HOST = 175
-"""Cycles more while the host accesses counters: a word is in its hands for 8 bytes, up to 20 cycles
-each; a round takes 2 more for each byte, at most one of which goes between two visits."""
+HOST = 184
+"""Cycles more while the host accesses counters: a word is in its hands for 8 bytes, up to 21 cycles
+each; a round takes 3 more for each byte, at most one of which goes between two visits."""
 RECEPTION = ("frames", "bad_frames", "overflows")
 """What counts even while the host accesses a counter; all else is at rest then."""
 
@@ -85,7 +85,7 @@ class Counters(wiring.Component):
 
     Timing
     ------
-    A byte takes up to 8 cycles, a word's first up to 13. An amount counts for whoever asks two
+    A byte takes up to 9 cycles, a word's first up to 14. An amount counts for whoever asks two
     cycles later.
     """
 
@@ -116,6 +116,7 @@ class Counters(wiring.Component):
             write.addr.eq(Cat(word, who)),
             write.data.eq(total),
         ]
+        asked = Signal()  # the host's word, a cycle ago
         hosts, held = Signal(), Signal()  # this visit is the host's; it is in the midst of a word
         following = Mux(at == len(counters) - 1, 0, at + 1)
         m.d.sync += [
@@ -158,13 +159,13 @@ class Counters(wiring.Component):
                 ]
                 with m.If(host.done & host.write & (host.byte < bytes_)):
                     m.d.comb += write.en.eq(1 << host.byte[0])
-                m.d.sync += host.done.eq(~host.done)
+                m.d.sync += [asked.eq(~asked & ~host.done), host.done.eq(asked)]
                 with m.If(host.done):
                     m.d.sync += who.eq(at)
                     m.next = "CHOOSE"
                     with m.If(host.byte == protocol.COUNTER_BYTES - 1):
                         m.d.sync += held.eq(0)
-        m.d.comb += host.read_data.eq(read.data.word_select(host.byte[0], 8))
+        m.d.comb += host.read_data.eq(found.word_select(host.byte[0], 8))
         return m
 
     def _sums(self, m: Module, who: Signal, taken: Signal) -> tuple[Signal, Signal]:

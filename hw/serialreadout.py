@@ -97,6 +97,15 @@ class SerialReadout(wiring.Component):
         self.class_ = Signal(range(layout.config.classes + 1))
         self.own = Signal()  # it is the label's
         self.walks, self.learns, self.clears = Signal(), Signal(), Signal()
+        registers = self.registers
+        self.step = Signal.like(registers.readout_step_true)  # of the class, and its margin
+        self.margin = Signal.like(registers.readout_margin_true)
+        m.d.sync += [
+            self.step.eq(Mux(self.own, registers.readout_step_true, registers.readout_step_false)),
+            self.margin.eq(
+                Mux(self.own, registers.readout_margin_true, registers.readout_margin_false)
+            ),
+        ]
         # Of units that learn: one is read, then one that was read before is written.
         self.writes = Signal()
         for port in (self.weights, self.readout):  # asked, found, chosen
@@ -210,20 +219,28 @@ class SerialReadout(wiring.Component):
             mask >> number * layout.strip_lanes & (1 << layout.strip_lanes) - 1
             for mask in layout.padding()
         )
-        valid, found = Signal(width, name=f"valid{number}"), Signal(width, name=f"state{number}")
-        m.d.sync += found.eq(self.state_words[number].word_select(part, width))
+        valid, found, falls = (
+            Signal(width, name=f"{name}{number}") for name in ("valid", "state", "falls")
+        )
+        states = self.state_words[number].word_select(part, width)
+        own = self.own.replicate(width)
+        m.d.sync += [found.eq(states), falls.eq(states ^ own)]
         m.d.comb += valid.eq(
             Mux(self.tail, tail, body).word_select(self.part, width) & self.walks.replicate(width)
         )
         elements = [raw[e][: layout.config.readout_bits].as_signed() for e in range(width)]
         score = self._sum(m, number, elements, found, valid & (~self.learns).replicate(width))
-        new, cuts = self._change(m, number, elements, found)
+        new, cuts = self._change(m, number, elements, falls)
 
         (counts,) = self._read_before(m, valid)
         side, changes = self.side[number], counts & self.writes.replicate(width)
         cut = [Signal(name=f"cut{number}_{e}") for e in range(width)]
         m.d.sync += [each.eq(cuts[e] & changes[e]) for e, each in enumerate(cut)]
-        writes = Signal(name=f"writes{number}")  # the host, here
+        # The host's byte here: known a cycle after its place.
+        writes, hosts = Signal(name=f"writes{number}"), Signal(size, name=f"hosts{number}")
+        m.d.sync += hosts.eq(
+            Cat((unit == b // (2 * width)) & (byte == b % (2 * width)) for b in range(size))
+        )
         m.d.comb += [
             side.active.eq(
                 self.walks | self.learns | self.weights.active | self.readout.active
@@ -232,16 +249,19 @@ class SerialReadout(wiring.Component):
             side.data.eq(Cat(new)),
             side.write.eq(changes.any() | writes),
             side.mask.eq(
-                Cat(
-                    (unit == b // (2 * width))
-                    & Mux(writes, byte == b % (2 * width), changes[b // 2 % width])
-                    for b in range(size)
+                Mux(
+                    writes,
+                    hosts,
+                    Cat(
+                        (self.place == b // (2 * width)) & changes[b // 2 % width]
+                        for b in range(size)
+                    ),
                 )
             ),
         ]
         for port, at, span in self._spans():
             here = Signal()
-            m.d.sync += here.eq((at >= number * span) & (at < (number + 1) * span))
+            m.d.sync += here.eq(port.active & (at >= number * span) & (at < (number + 1) * span))
             with m.If(port.active):
                 m.d.comb += [
                     side.data.eq(port.write_data.replicate(2 * width)),
@@ -284,14 +304,13 @@ class SerialReadout(wiring.Component):
             m.d.sync += score.eq(0)
         return score
 
-    def _change(self, m: Module, number: int, elements: list, states) -> tuple[list, list]:
+    def _change(self, m: Module, number: int, elements: list, falls) -> tuple[list, list]:
         """What elements become, and whether they are cut, a cycle later."""
-        limit, registers = self.layout.config.readout_max, self.registers
-        step = Mux(self.own, registers.readout_step_true, registers.readout_step_false)
+        limit = self.layout.config.readout_max
         changed, cuts = [], []
         for e, element in enumerate(elements):
             new, cut = Signal(signed(16), name=f"new{number}_{e}"), Signal(name=f"cuts{number}_{e}")
-            value = plus(element, Cat(step, Const(0, 1)).as_signed(), states[e] != self.own)
+            value = plus(element, Cat(self.step, Const(0, 1)).as_signed(), falls[e])
             high, low = value > limit, value < -limit
             m.d.sync += [
                 new.eq(Mux(high, limit, Mux(low, -limit, value))),
@@ -335,10 +354,9 @@ class SerialReadout(wiring.Component):
         judges, low, wins = Signal(), Signal(), Signal()
         ahead = self.class_ < self.prediction  # only where y came first
         rival = Cat(ahead, score).as_signed()
-        margin = Mux(self.own, registers.readout_margin_true, registers.readout_margin_false)
         m.d.comb += [
             wins.eq(plus(Cat(Const(0, 1), best).as_signed(), rival, Const(1))[-1]),
-            low.eq(~plus(margin, score, self.own)[-1]),
+            low.eq(~plus(self.margin, score, self.own)[-1]),
         ]
         with m.If(~self.busy):
             m.d.sync += [any_best.eq(0), self.passes.eq(1)]

@@ -14,8 +14,9 @@ SPRAM_WORDS, SPRAM_BYTES = 1 << 14, 2
 """An SPRAM block is 16384 words of 16 bits; every four bits can be written by themselves."""
 SPRAM_DEVICES = ("iCE40UP3K", "iCE40UP5K")
 PART_BITS = 11
-PART_WORDS = 1 << PART_BITS
-"""What the parts of a large memory hold: as many bytes fill a block RAM of an ECP5 or a Gowin."""
+PART_WORDS, PART_BYTES = 1 << PART_BITS, 8
+"""What the parts of a large memory hold: as many words of a byte fill a block RAM of an ECP5 or a
+Gowin, and as many of these lie near together."""
 
 
 class SinglePortMemory(wiring.Component):
@@ -63,19 +64,21 @@ class SinglePortMemory(wiring.Component):
             return m
         # Asked, and then which part of it; at the end, found there, and chosen.
         asked, write, mask, data = delayed(m, 1, self.address, self.write, self.mask, self.data)
-        words = []
-        for at in range(-(-self._words // PART_WORDS)):
-            here = min(PART_WORDS, self._words - at * PART_WORDS)
-            m.submodules[f"part{at}"] = part = Part(here, self._bytes)
-            m.d.comb += [
-                part.address.eq(asked[:PART_BITS]),
-                part.write.eq(write & (asked[PART_BITS:] == at)),
-                part.mask.eq(mask),
-                part.data.eq(data),
-            ]
-            words.append(part.word)
         (chosen,) = delayed(m, 3, asked[PART_BITS:])
-        m.d.sync += self.word.eq(Array(words)[chosen])
+        for column in range(0, self._bytes, PART_BYTES):
+            width, words = min(PART_BYTES, self._bytes - column), []
+            for at in range(-(-self._words // PART_WORDS)):
+                here = min(PART_WORDS, self._words - at * PART_WORDS)
+                part = Part(here, width)
+                m.submodules[f"part{at}_{column // PART_BYTES}"] = part
+                m.d.comb += [
+                    part.address.eq(asked[:PART_BITS]),
+                    part.write.eq(write & (asked[PART_BITS:] == at)),
+                    part.mask.eq(mask[column:]),
+                    part.data.eq(data[8 * column :]),
+                ]
+                words.append(part.word)
+            m.d.sync += self.word[8 * column :][: 8 * width].eq(Array(words)[chosen])
         return m
 
     def _registered(self, m: Module) -> None:
@@ -120,7 +123,8 @@ class SinglePortMemory(wiring.Component):
 
 
 class Part(wiring.Component):
-    """Some words of a large memory, with registers of their own, near to them, before and behind.
+    """Some bytes of some words of a large memory, with registers of their own before and behind them,
+    near to them.
 
     Synthesis must keep the part as it is (``keep_hierarchy``): it would merge the registers of all
     parts into one otherwise, for they are equal.
@@ -146,7 +150,12 @@ class Part(wiring.Component):
             reads.eq(~self.write),
         ]
         address, data = delayed(m, 1, self.address, self.data)
-        m.d.sync += self.word.eq(_memory(m, self._words, address, data, writes, reads))
+        # A memory for each byte: its enable depends on no other's.
+        words = [
+            _memory(m, self._words, address, data[8 * byte :][:8], write, reads, f"byte{byte}")
+            for byte, write in enumerate(writes)
+        ]
+        m.d.sync += self.word.eq(Cat(words))
         return m
 
 
@@ -161,9 +170,11 @@ def _members(address_bits: int, word_bytes: int) -> dict[str, wiring.Member]:
     }
 
 
-def _memory(m: Module, words: int, address, data, write, reads) -> Value:
+def _memory(
+    m: Module, words: int, address, data, write, reads, name: str = "memory"
+) -> Value:
     """So many words of memory; returns the one read a cycle ago."""
-    m.submodules.memory = memory = Memory(shape=len(data), depth=max(2, words), init=[])
+    m.submodules[name] = memory = Memory(shape=len(data), depth=max(2, words), init=[])
     read, port = memory.read_port(), memory.write_port(granularity=8)
     m.d.comb += [
         read.addr.eq(address),

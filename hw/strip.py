@@ -13,6 +13,7 @@ from amaranth.utils import bits_for
 
 from relaxon.cycles import WIDE, timing
 from relaxon.hw.cluster import LANES, Cluster
+from relaxon.hw.compact import LANES as FEW_LANES
 from relaxon.hw.compact import CompactLanes
 from relaxon.hw.events import EntryList, Scanner, pair_layout
 from relaxon.hw.hostport import WordPort
@@ -415,7 +416,7 @@ class Strip(wiring.Component):
             states.learning.eq(self._learner.busy),
         ]
         clusters = []
-        size = LANES if lanes >= WIDE else lanes
+        size = FEW_LANES if lanes >= WIDE else lanes
         for first in range(0, lanes, size):
             part = slice(first, first + size)
             cluster = CompactLanes(self.layout, min(size, lanes - first))

@@ -10,36 +10,38 @@ from amaranth.hdl import Fragment, Instance
 from amaranth.sim import Simulator
 
 from relaxon import Config
-from relaxon.hw.singleport import PART_WORDS, SPRAM_WORDS, SinglePortMemory
+from relaxon.hw.singleport import PART_BYTES, PART_WORDS, SPRAM_WORDS, SinglePortMemory
 from relaxon.layout import Layout
 
 UP5K = SimpleNamespace(device="iCE40UP5K")
 
 
-@pytest.mark.parametrize("words, latency", [(20, 1), (20, 5), (2 * PART_WORDS + 9, 5)])
-def test_holds_what_was_written_byte_by_byte(words: int, latency: int) -> None:
-    dut, rng = SinglePortMemory(words, 3, latency), random.Random(1)
+@pytest.mark.parametrize(
+    "words, size, latency", [(20, 3, 1), (20, 3, 5), (2 * PART_WORDS + 9, PART_BYTES + 1, 5)]
+)
+def test_holds_what_was_written_byte_by_byte(words: int, size: int, latency: int) -> None:
+    dut, rng = SinglePortMemory(words, size, latency), random.Random(1)
     # some of every part, first and last among them
     used = sorted({a for at in range(0, words, PART_WORDS) for a in range(at, at + 9)} | {words - 1})
-    held = {address: bytearray(3) for address in used}
+    held = {address: bytearray(size) for address in used}
     due: list[int | None] = [None] * (latency - 1)
 
     async def testbench(ctx) -> None:
         for address in used:  # what a memory holds at first is undefined
             ctx.set(dut.address, address)
             ctx.set(dut.write, 1)
-            ctx.set(dut.mask, 0b111)
+            ctx.set(dut.mask, (1 << size) - 1)
             ctx.set(dut.data, 0)
             await ctx.tick()
         for _ in range(500):
-            address, data = rng.choice(used), rng.randbytes(3)
-            mask = rng.choice((0, 0, rng.randrange(8)))
+            address, data = rng.choice(used), rng.randbytes(size)
+            mask = rng.choice((0, 0, rng.randrange(1 << size)))
             ctx.set(dut.address, address)
             ctx.set(dut.write, mask != 0)
-            ctx.set(dut.mask, mask or rng.randrange(8))
+            ctx.set(dut.mask, mask or rng.randrange(1 << size))
             ctx.set(dut.data, int.from_bytes(data, "little"))
             await ctx.tick()
-            for byte in range(3):
+            for byte in range(size):
                 if mask >> byte & 1:
                     held[address][byte] = data[byte]
             due.append(None if mask else int.from_bytes(held[address], "little"))
