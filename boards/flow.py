@@ -23,6 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from relaxon.boards import floorplan
 from relaxon.boards.design import Design, versions
 from relaxon.boards.families import Program, program, used_of
 from relaxon.errors import ToolError
@@ -37,7 +38,7 @@ PLACE_LIMIT = 3 * 3600.0
 """Seconds, and the same for routing; a machine of 64 lanes takes about 3, 15 and 10 minutes."""
 PACK_LIMIT = 900.0
 NEXTPNR = {
-    "--router": "router", "--placer-heap-beta": "density",
+    "--placer": "placer", "--router": "router", "--placer-heap-beta": "density",
     "--placer-heap-timingweight": "timing_weight",
 }  # fmt: skip
 """Options, and members of `relaxon.boards.target.Nextpnr`."""
@@ -182,7 +183,7 @@ def placed(design: Design, seed: int, steps: Steps = logged) -> Path:
     family = design.family
 
     def fill(folder: Path) -> None:
-        work = _unpacked(folder, synthesised(design, steps), "top.json", _constraints(design))
+        work = _to_place(design, folder, steps)
         with steps(f"placement, seed {seed}"):
             _run(family.place, [*_place_options(design, seed), "--no-route", "--write", "placed.json"],
                  work, "placement", PLACE_LIMIT)  # fmt: skip
@@ -198,7 +199,7 @@ def routed(design: Design, seed: int, steps: Steps = logged) -> Path:
 
     def fill(folder: Path) -> None:
         if family.route_options is None:
-            work = _unpacked(folder, synthesised(design, steps), "top.json", _constraints(design))
+            work = _to_place(design, folder, steps)
             with steps(f"place and route, seed {seed}"):
                 _run(family.place, [*_place_options(design, seed), *report], work, "place and route",
                      PLACE_LIMIT)  # fmt: skip
@@ -237,6 +238,17 @@ def _pack(design: Design, seed: int, folder: Path, result: Path, steps: Steps) -
 
 def _constraints(design: Design) -> str:
     return f"top.{design.family.constraints}"
+
+
+def _to_place(design: Design, folder: Path, steps: Steps) -> Path:
+    """A folder to work in, with the netlist."""
+    work = _unpacked(folder, synthesised(design, steps), "top.json", _constraints(design))
+    if design.nextpnr.floorplan:
+        netlist = json.loads((work / "top.json").read_text())
+        (ram,) = design.family.used["RAM"]
+        floorplan.spread_rams(netlist, ram, design.target.part)
+        (work / "top.json").write_text(json.dumps(netlist))
+    return work
 
 
 def _place_options(design: Design, seed: int) -> list[str]:
@@ -291,9 +303,11 @@ def _netlist_key(design: Design) -> str:
 
 
 def _placement_key(design: Design, seed: int) -> str:
-    family = design.family
+    family, plan = design.family, b""
+    if design.nextpnr.floorplan:
+        plan = Path(floorplan.__file__).read_bytes()
     return cache.key(
-        _netlist_key(design), *_place_options(design, seed), *versions([family.place.package])
+        _netlist_key(design), *_place_options(design, seed), plan, *versions([family.place.package])
     )
 
 

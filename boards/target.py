@@ -28,13 +28,17 @@ class Nextpnr:
         routing finds more room.
     timing_weight
         Of a critical connection's length, compared with any other's; nextpnr's own is 10.
-    router
-        Its name.
+    placer, router
+        Their names.
+    floorplan
+        Give the block RAMs their places beforehand (`relaxon.boards.floorplan`).
     """
 
     density: float | None = None
     timing_weight: int | None = None
+    placer: str | None = None
     router: str | None = None
+    floorplan: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

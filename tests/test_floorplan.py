@@ -1,0 +1,122 @@
+"""Block RAMs get places of their own, row by row, and nextpnr takes them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from amaranth import ClockDomain, Elaboratable, Module, Signal
+from amaranth.lib.memory import Memory
+
+from relaxon import Config
+from relaxon.boards import design as design_module
+from relaxon.boards import flow, registry
+from relaxon.boards.clocking import Clocking
+from relaxon.boards.design import Design
+from relaxon.boards.floorplan import spread_rams
+from relaxon.boards.parts import ECP5_25F, ECP5_85F
+from relaxon.boards.target import Nextpnr
+from relaxon.errors import ConfigError
+from relaxon.sim import cache
+
+TINY = Config.preset("modules", modules=2, neurons=8, inputs=16, lanes=4)
+PART = replace(ECP5_85F, ram_rows=(("a0", "a1", "a2", "a3", "a4"), ("b0", "b1", "b2", "b3", "b4")))
+
+
+def netlist(**memories: int) -> dict[str, Any]:
+    """So many block RAMs of each memory, and something else."""
+    cells = {
+        f"top.{name}.0.{n}": {"type": "DP16KD", "attributes": {}}
+        for name, blocks in memories.items()
+        for n in reversed(range(blocks))
+    }
+    cells["top.lut"] = {"type": "LUT4", "attributes": {}}
+    module = {"attributes": {"top": "00000000000000000000000000000001"}, "cells": cells}
+    library = {"attributes": {"blackbox": "1"}, "cells": {}}
+    return {"modules": {"DP16KD": library, "top": module}}
+
+
+def places(design: dict[str, Any]) -> dict[str, str | None]:
+    """The place of each cell, by its short name."""
+    cells = design["modules"]["top"]["cells"]
+    return {name[4:]: cell["attributes"].get("BEL") for name, cell in cells.items()}
+
+
+def test_rows_get_equal_shares_and_memories_stay_together() -> None:
+    design = netlist(bank10=2, bank2=2, single=1)
+    spread_rams(design, "DP16KD", PART)
+    assert places(design) == {
+        # evenly over the row; `bank2` before `bank10`
+        "bank2.0.0": "a0", "bank2.0.1": "a1", "single.0.0": "a3",
+        "bank10.0.0": "b0", "bank10.0.1": "b2", "lut": None,
+    }  # fmt: skip
+
+
+def test_a_large_memory_is_dealt_block_by_block() -> None:
+    design = netlist(large=9)
+    spread_rams(design, "DP16KD", PART)
+    rows = Counter(place[0] for place in places(design).values() if place)
+    assert rows == {"a": 5, "b": 4}
+    assert len(set(places(design).values())) == 10
+
+
+def test_what_has_no_place_is_refused() -> None:
+    with pytest.raises(ConfigError, match="11 block RAMs cannot be dealt to 10 places"):
+        spread_rams(netlist(large=11), "DP16KD", PART)
+    with pytest.raises(ConfigError, match="0 places that are known of the LFE5U-25F"):
+        spread_rams(netlist(small=1), "DP16KD", ECP5_25F)
+
+
+class Memories(Design):
+    """All block RAMs of a part, one after another, and nothing else."""
+
+    def files(self) -> dict[str, str]:
+        """As `Design`'s."""
+        design = self
+
+        class Chain(Elaboratable):
+            def elaborate(self, platform: Any) -> Module:
+                m = Module()
+                m.domains.sync = ClockDomain(reset_less=True)
+                m.submodules.clocking = Clocking(design.target.part, design.setting)
+                uart = platform.request("uart", 0)
+                word = Signal(8)
+                m.d.sync += word.eq(word << 1 | uart.rx.i)
+                for number in range(design.target.part.rams):
+                    memory = Memory(shape=8, depth=2048, init=[], attrs={"ram_style": "block"})
+                    m.submodules[f"memory{number}"] = memory
+                    write, read = memory.write_port(), memory.read_port()
+                    m.d.comb += [
+                        write.addr.eq(word), read.addr.eq(~word), write.data.eq(word), write.en.eq(1)
+                    ]  # fmt: skip
+                    word = read.data
+                m.d.comb += uart.tx.o.eq(word[-1])
+                return m
+
+        plan = self.platform().prepare(Chain(), "top", emit_src=False)
+        return {
+            name: design_module._text(plan.files[name])
+            for name in ("top.il", f"top.{self.family.constraints}")
+        }
+
+    def identity(self) -> list[bytes]:
+        """Another than the machine's."""
+        return [b"memories", *super().identity()]
+
+
+def test_nextpnr_knows_every_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "folder", lambda: tmp_path)
+    target = registry.find("ulx3s-85f")
+    design = Memories(
+        target, TINY, target.clock_mhz, target.baud, Nextpnr(router="router2", floorplan=True)
+    )
+    with gzip.open(flow.placed(design, 1) / "placed.json.gz") as file:
+        cells = json.load(file)["modules"]["top"]["cells"].values()
+    used = [cell["attributes"]["NEXTPNR_BEL"] for cell in cells if cell["type"] == "DP16KD"]
+    known = [place for row in target.part.ram_rows for place in row]
+    assert len(used) == target.part.rams and sorted(used) == sorted(known)
