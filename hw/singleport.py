@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, ClockSignal, Const, Instance, Module, Signal, Value
+from functools import reduce
+from operator import or_
+
+from amaranth import Cat, ClockSignal, Const, Instance, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -62,9 +65,8 @@ class SinglePortMemory(wiring.Component):
                 )
             )  # fmt: skip
             return m
-        # Asked, and then which part of it; at the end, found there, and chosen.
+        # Asked; at the end, found in one of the parts: the others say 0.
         asked, write, mask, data = delayed(m, 1, self.address, self.write, self.mask, self.data)
-        (chosen,) = delayed(m, 3, asked[PART_BITS:])
         for column in range(0, self._bytes, PART_BYTES):
             width, words = min(PART_BYTES, self._bytes - column), []
             for at in range(-(-self._words // PART_WORDS)):
@@ -73,12 +75,13 @@ class SinglePortMemory(wiring.Component):
                 m.submodules[f"part{at}_{column // PART_BYTES}"] = part
                 m.d.comb += [
                     part.address.eq(asked[:PART_BITS]),
-                    part.write.eq(write & (asked[PART_BITS:] == at)),
+                    part.chosen.eq(asked[PART_BITS:] == at),
+                    part.write.eq(write),
                     part.mask.eq(mask[column:]),
                     part.data.eq(data[8 * column :]),
                 ]
                 words.append(part.word)
-            m.d.sync += self.word[8 * column :][: 8 * width].eq(Array(words)[chosen])
+            m.d.sync += self.word[8 * column :][: 8 * width].eq(reduce(or_, words))
         return m
 
     def _registered(self, m: Module) -> None:
@@ -133,20 +136,22 @@ class Part(wiring.Component):
     -------
     address, write, mask, data : In
         As `SinglePortMemory`'s.
+    chosen : In(1)
+        They are meant for this part.
     word : Out
-        3 cycles later.
+        3 cycles later; 0 if it was not chosen.
     """
 
     def __init__(self, words: int, word_bytes: int):
         # A power of two: block RAMs of one shape, without logic at their enables.
         self._words = 1 << bits_for(words - 1)
-        super().__init__(_members(PART_BITS, word_bytes))
+        super().__init__(_members(PART_BITS, word_bytes) | {"chosen": In(1)})
 
     def elaborate(self, platform):
         m = Module()
         writes, reads = Signal.like(self.mask), Signal()
         m.d.sync += [
-            writes.eq(self.mask & self.write.replicate(len(self.mask))),
+            writes.eq(self.mask & (self.write & self.chosen).replicate(len(self.mask))),
             reads.eq(~self.write),
         ]
         address, data = delayed(m, 1, self.address, self.data)
@@ -155,7 +160,10 @@ class Part(wiring.Component):
             _memory(m, self._words, address, data[8 * byte :][:8], write, reads, f"byte{byte}")
             for byte, write in enumerate(writes)
         ]
+        (chosen,) = delayed(m, 2, self.chosen)
         m.d.sync += self.word.eq(Cat(words))
+        with m.If(~chosen):
+            m.d.sync += self.word.eq(0)
         return m
 
 
