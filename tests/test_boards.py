@@ -299,9 +299,8 @@ CANNED = ROOT / "tests" / "data" / "ulx3s-25f-4x32.json"
 
 @pytest.fixture
 def canned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
-    """A build with that report; few samples are counted."""
-    monkeypatch.setattr(speed, "FIRST", 20)
-    monkeypatch.setattr(speed, "COUNTED", 30)
+    """A build with that report; one epoch is counted."""
+    monkeypatch.setattr(speed, "LEAST", 1)
     target = registry.find("ulx3s-25f")
     design = Design(target, Network(modules=4, lanes=8).config("skewed"), 62.5, 3_000_000)
     (tmp_path / "report.json").write_text(CANNED.read_text())

@@ -31,8 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every command runs in a folder and with a cache of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cache, "folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(speed, "FIRST", 20)
-    monkeypatch.setattr(speed, "COUNTED", 30)
+    monkeypatch.setattr(speed, "LEAST", 1)
     return tmp_path
 
 

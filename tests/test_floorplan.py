@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amaranth import ClockDomain, Elaboratable, Module, Signal
-from amaranth.lib.memory import Memory
+from amaranth import ClockDomain, ClockSignal, Elaboratable, Instance, Module, Signal
 
 from relaxon import Config
 from relaxon.boards import design as design_module
@@ -85,17 +84,15 @@ class Memories(Design):
                 m.domains.sync = ClockDomain(reset_less=True)
                 m.submodules.clocking = Clocking(design.target.part, design.setting)
                 uart = platform.request("uart", 0)
-                word = Signal(8)
-                m.d.sync += word.eq(word << 1 | uart.rx.i)
+                data = uart.rx.i
                 for number in range(design.target.part.rams):
-                    memory = Memory(shape=8, depth=2048, init=[], attrs={"ram_style": "block"})
-                    m.submodules[f"memory{number}"] = memory
-                    write, read = memory.write_port(), memory.read_port()
-                    m.d.comb += [
-                        write.addr.eq(word), read.addr.eq(~word), write.data.eq(word), write.en.eq(1)
-                    ]  # fmt: skip
-                    word = read.data
-                m.d.comb += uart.tx.o.eq(word[-1])
+                    found = Signal()
+                    m.submodules[f"ram{number}"] = Instance(
+                        "DP16KD",
+                        i_CLKA=ClockSignal(), i_CEA=1, i_OCEA=1, i_ADA13=data, o_DOA0=found,
+                    )  # fmt: skip
+                    data = found
+                m.d.comb += uart.tx.o.eq(data)
                 return m
 
         plan = self.platform().prepare(Chain(), "top", emit_src=False)
