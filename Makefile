@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 BENCHMARKS := cycles speed roofline growth
 # BOARD or BOARD:NETWORK; others: make boards BOARDS=ulx3s-85f:fast
-BOARDS := icebreaker tang-nano-9k tang-nano-20k ulx3s-25f
+BOARDS := icebreaker tang-nano-9k tang-nano-20k ulx3s-25f ulx3s-85f:fast
 
 .PHONY: demo test check bench boards clean
 

@@ -54,8 +54,8 @@ def spread_rams(netlist: dict[str, Any], cell_type: str, part: Part) -> None:
     # Whole memories first, into the row with most room; single blocks level the rows.
     shares: list[list[str]] = [[] for _ in rows]
     for blocks in sorted(groups, key=len, reverse=True):
-        row = max(range(len(rows)), key=lambda r: len(rows[r]) - len(shares[r]))
-        shares[row] += blocks
+        emptiest = max(range(len(rows)), key=lambda row: len(rows[row]) - len(shares[row]))
+        shares[emptiest] += blocks
     for row, share in zip(rows, shares, strict=True):
         for at, name in enumerate(share):
             top["cells"][name]["attributes"]["BEL"] = row[at * len(row) // len(share)]

@@ -85,9 +85,9 @@ class AccessPort(wiring.Component):
         self.count = Signal(8)  # words still to move
         self.byte = Signal(range(max(protocol.ACCESS.size, *map(layout.word_bytes, Space))))
         self.data = Signal(8)
-        self.last = Signal()  # the byte at hand is its word's last
+        self.last = Signal()  # the byte at hand is its word's last; known before a port is done
         sizes = Array(layout.word_bytes(space) for space in Space)
-        m.d.comb += self.last.eq(self.byte == sizes[self.space] - 1)
+        m.d.sync += self.last.eq(self.byte == sizes[self.space] - 1)
         # Registered: the ports are far away.
         self.asked, self.writes = Signal(len(Space)), Signal()
         self.done, self.found = Signal(), Signal(8)
