@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amaranth import ClockDomain, Elaboratable, Module
+from amaranth import Module
 from amaranth.sim import Simulator
+from bare_design import TINY, BareDesign
 
-from relaxon import Config, build_info
+from relaxon import build_info
 from relaxon.boards import area, embedding, families, fit, flash, flow, registry, report, speed
-from relaxon.boards import design as design_module
-from relaxon.boards.clocking import Clocking
 from relaxon.boards.design import SOURCES, Design
 from relaxon.boards.families import FAMILIES
 from relaxon.boards.flow import Build
@@ -35,7 +34,6 @@ ROOT = Path(__file__).parent.parent
 TARGETS = list(registry.targets().values())
 ISSUE = {"icebreaker", "ulx3s-12f", "ulx3s-25f", "ulx3s-45f", "ulx3s-85f", "tang-nano-9k",
          "tang-nano-20k", "orangecrab-25f", "colorlight-i5", "colorlight-i9"}  # fmt: skip
-TINY = Config.preset("modules", modules=2, neurons=8, inputs=16, lanes=4)
 
 
 # ---- boards -------------------------------------------------------------------------------------
@@ -130,12 +128,10 @@ def test_the_port_of_the_manual_is_a_board(tmp_path: Path) -> None:
     target = registry.find(str(file))
     assert target.name not in registry.targets()
     test_a_board_is_what_its_platform_says(target)
-    design = Blinker(target, TINY, target.clock_mhz, target.baud)
+    design = Blinker.on(target)
     files = design.files()
     assert "EHXPLLL" in files["top.il"] and "LOCATE COMP" in files["top.lpf"]
-    assert design.identity() != Blinker(
-        replace(target, name="other"), TINY, target.clock_mhz, target.baud
-    ).identity()
+    assert design.identity() != Blinker.on(replace(target, name="other")).identity()
 
 
 def test_a_file_that_is_no_board_is_refused(tmp_path: Path) -> None:
@@ -158,38 +154,13 @@ def test_a_file_that_is_no_board_is_refused(tmp_path: Path) -> None:
 # ---- building -----------------------------------------------------------------------------------
 
 
-class Blinker(Design):
-    """Clock and lights of a board without the machine: seconds to build."""
+class Blinker(BareDesign):
+    """Clock and lights of a board."""
 
-    def files(self) -> dict[str, str]:
-        """As `Design`'s."""
-        design = self
-
-        class Blinking(Elaboratable):
-            def elaborate(self, platform: Any) -> Module:
-                m = Module()
-                m.domains.sync = ClockDomain(reset_less=True)
-                m.submodules.clocking = Clocking(design.target.part, design.setting)
-                m.submodules.lights = lights = Lights(design.clock_hz)
-                uart = platform.request("uart", 0)
-                m.d.comb += [uart.tx.o.eq(lights.busy), lights.idle.eq(uart.rx.i)]
-                return m
-
-        plan = self.platform().prepare(Blinking(), "top", emit_src=False)
-        return {
-            name: design_module._text(plan.files[name])
-            for name in ("top.il", f"top.{self.family.constraints}")
-        }
-
-    def identity(self) -> list[bytes]:
-        """Another than the machine's."""
-        return [b"blinker", *super().identity()]
-
-
-def blinker(name: str) -> Blinker:
-    """The blinker of a board."""
-    target = registry.find(name)
-    return Blinker(target, TINY, target.clock_mhz, target.baud)
+    def fill(self, m: Module, uart: Any) -> None:
+        """The link's input makes it busy, its output tells."""
+        m.submodules.lights = lights = Lights(self.clock_hz)
+        m.d.comb += [uart.tx.o.eq(lights.busy), lights.idle.eq(uart.rx.i)]
 
 
 @pytest.fixture
@@ -209,7 +180,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_real_tools_make_a_bitstream(name: str, placing: list[str], own_cache: Path) -> None:
-    design, steps = blinker(name), []
+    design, steps = Blinker.on(name), []
 
     def following(seed: int) -> list[str]:
         return [*(each.format(seed) for each in placing), "packing the bitstream"]
@@ -244,7 +215,7 @@ def test_real_tools_make_a_bitstream(name: str, placing: list[str], own_cache: P
 
 
 def test_the_cache_key_holds_all_that_matters(monkeypatch: pytest.MonkeyPatch) -> None:
-    design = blinker("ulx3s-25f")
+    design = Blinker.on("ulx3s-25f")
     target = design.target
     keys = [
         flow._build_key(other, seed)
@@ -280,7 +251,7 @@ def test_a_missing_tool_is_named_with_the_way_to_get_it(
         flow, "_run", lambda program, *_: families.Program("no-such-nextpnr", "").version()
     )
     with pytest.raises(ToolError, match="no-such-nextpnr is missing.*pip install no-such-nextpnr"):
-        flow.build(blinker("ulx3s-25f"), 1)
+        flow.build(Blinker.on("ulx3s-25f"), 1)
     assert not list(own_cache.glob("*/[!.]*")), "a failed build leaves nothing behind"
 
 
@@ -288,7 +259,7 @@ def test_a_missing_package_of_pins_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "amaranth_boards", None)
     monkeypatch.delitem(sys.modules, "amaranth_boards.icebreaker", raising=False)
     with pytest.raises(ToolError, match="pip install amaranth-boards"):
-        blinker("icebreaker").platform()
+        Blinker.on("icebreaker").platform()
 
 
 # ---- reports ------------------------------------------------------------------------------------

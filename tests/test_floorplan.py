@@ -10,20 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amaranth import ClockDomain, ClockSignal, Elaboratable, Instance, Module, Signal
+from amaranth import ClockSignal, Instance, Module, Signal
+from bare_design import BareDesign
 
-from relaxon import Config
-from relaxon.boards import design as design_module
-from relaxon.boards import flow, registry
-from relaxon.boards.clocking import Clocking
-from relaxon.boards.design import Design
+from relaxon.boards import flow
 from relaxon.boards.floorplan import spread_rams
 from relaxon.boards.parts import ECP5_25F, ECP5_85F
 from relaxon.boards.target import Nextpnr
 from relaxon.errors import ConfigError
 from relaxon.sim import cache
 
-TINY = Config.preset("modules", modules=2, neurons=8, inputs=16, lanes=4)
 PART = replace(ECP5_85F, ram_rows=(("a0", "a1", "a2", "a3", "a4"), ("b0", "b1", "b2", "b3", "b4")))
 
 
@@ -71,49 +67,28 @@ def test_what_has_no_place_is_refused() -> None:
         spread_rams(netlist(small=1), "DP16KD", ECP5_25F)
 
 
-class Memories(Design):
-    """All block RAMs of a part, one after another, and nothing else."""
+class Memories(BareDesign):
+    """All block RAMs of a part, one after another."""
 
-    def files(self) -> dict[str, str]:
-        """As `Design`'s."""
-        design = self
-
-        class Chain(Elaboratable):
-            def elaborate(self, platform: Any) -> Module:
-                m = Module()
-                m.domains.sync = ClockDomain(reset_less=True)
-                m.submodules.clocking = Clocking(design.target.part, design.setting)
-                uart = platform.request("uart", 0)
-                data = uart.rx.i
-                for number in range(design.target.part.rams):
-                    found = Signal()
-                    m.submodules[f"ram{number}"] = Instance(
-                        "DP16KD",
-                        i_CLKA=ClockSignal(), i_CEA=1, i_OCEA=1, i_ADA13=data, o_DOA0=found,
-                    )  # fmt: skip
-                    data = found
-                m.d.comb += uart.tx.o.eq(data)
-                return m
-
-        plan = self.platform().prepare(Chain(), "top", emit_src=False)
-        return {
-            name: design_module._text(plan.files[name])
-            for name in ("top.il", f"top.{self.family.constraints}")
-        }
-
-    def identity(self) -> list[bytes]:
-        """Another than the machine's."""
-        return [b"memories", *super().identity()]
+    def fill(self, m: Module, uart: Any) -> None:
+        """From the link's input to its output."""
+        data = uart.rx.i
+        for number in range(self.target.part.rams):
+            found = Signal()
+            m.submodules[f"ram{number}"] = Instance(
+                "DP16KD",
+                i_CLKA=ClockSignal(), i_CEA=1, i_OCEA=1, i_ADA13=data, o_DOA0=found,
+            )  # fmt: skip
+            data = found
+        m.d.comb += uart.tx.o.eq(data)
 
 
 def test_nextpnr_knows_every_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "folder", lambda: tmp_path)
-    target = registry.find("ulx3s-85f")
-    design = Memories(
-        target, TINY, target.clock_mhz, target.baud, Nextpnr(router="router2", floorplan=True)
-    )
+    design = Memories.on("ulx3s-85f", Nextpnr(floorplan=True))
+    part = design.target.part
     with gzip.open(flow.placed(design, 1) / "placed.json.gz") as file:
         cells = json.load(file)["modules"]["top"]["cells"].values()
     used = [cell["attributes"]["NEXTPNR_BEL"] for cell in cells if cell["type"] == "DP16KD"]
-    known = [place for row in target.part.ram_rows for place in row]
-    assert len(used) == target.part.rams and sorted(used) == sorted(known)
+    known = [place for row in part.ram_rows for place in row]
+    assert len(used) == part.rams and sorted(used) == sorted(known)
