@@ -14,18 +14,13 @@ ON_45F = {
     "single": Network(modules=1, neurons=384, lanes=16),
     "mnist": Network(modules=6, inputs=784, lanes=16),
 }
+SPREAD = Nextpnr(placer="static", floorplan=True)
+"""For machines that fill much of a large chip."""
 ON_85F = {
-    "modules": Network(modules=72, lanes=32, clock_mhz=60),
-    "fast": Network(
-        modules=32, lanes=32, clock_mhz=57.142857,  # 25 MHz · 32 / 14: 19 cycles a bit at 3 Mbaud
-        nextpnr=Nextpnr(placer="static", floorplan=True),
-    ),  # fmt: skip
-    "wide": Network(
-        modules=64, lanes=64, store="column", clock_mhz=80, nextpnr=Nextpnr(timing_weight=40)
-    ),
-    "widest": Network(
-        modules=48, lanes=128, store="column", clock_mhz=60, nextpnr=Nextpnr(timing_weight=40)
-    ),
-    "single": Network(modules=1, neurons=544, lanes=32, clock_mhz=60),
-    "mnist": Network(modules=14, inputs=784, lanes=32, clock_mhz=60),
+    "modules": Network(modules=72, lanes=32),
+    "fast": Network(modules=32, lanes=32, nextpnr=SPREAD),
+    "wide": Network(modules=64, lanes=64, store="column", clock_mhz=80, nextpnr=SPREAD),
+    "widest": Network(modules=48, lanes=128, store="column", nextpnr=SPREAD),
+    "single": Network(modules=1, neurons=544, lanes=32),
+    "mnist": Network(modules=14, inputs=784, lanes=32),
 }

@@ -95,10 +95,13 @@ def _ecp5_device(part: Part, platform: Any) -> list[str]:
 
 
 def _ecp5_route(part: Part, platform: Any) -> list[str]:
-    """Router and clock are those of the placement, which keeps the settings it was made with."""
+    """Router and clock are those of the placement, which keeps the settings it was made with.
+
+    Without ``--tmg-ripup``, router2 leaves some wires on detours of three times their length.
+    """
     return [
         *_ecp5_device(part, platform),
-        "--json", "placed.json", "--no-pack", "--no-place", "--textcfg", "top.config",
+        "--json", "placed.json", "--no-pack", "--no-place", "--tmg-ripup", "--textcfg", "top.config",
     ]  # fmt: skip
 
 

@@ -2,8 +2,9 @@
 
 nextpnr puts each block RAM as near as it can to what it is connected with. On a large ECP5 this fills
 some rows of them to the last and leaves others nearly empty; all wires of the weight memory's banks
-then meet along two lines of the chip, and its router may never come to an end. Here every row gets
-its equal share, the blocks of a memory side by side.
+then meet along two lines of the chip, and its router may never come to an end. Here they are laid out
+in the order of their names, to and fro over all rows, evenly: every row gets its equal share, and what
+belongs together lies together.
 """
 
 from __future__ import annotations
@@ -14,9 +15,6 @@ from typing import Any
 from relaxon.boards.parts import Part
 from relaxon.errors import ConfigError
 
-BLOCKS = 8
-"""A memory of more blocks may be taken apart."""
-
 
 def spread_rams(netlist: dict[str, Any], cell_type: str, part: Part) -> None:
     """Give every block RAM its place.
@@ -24,7 +22,7 @@ def spread_rams(netlist: dict[str, Any], cell_type: str, part: Part) -> None:
     Parameters
     ----------
     netlist
-        Yosys' JSON, flattened, which is changed.
+        Yosys' JSON, which is changed. A module in it may be used once.
     cell_type
         Its block RAMs: ``"DP16KD"``.
     part
@@ -35,30 +33,22 @@ def spread_rams(netlist: dict[str, Any], cell_type: str, part: Part) -> None:
     ConfigError
         There are more of them than places, or it is not known where these are.
     """
-    rows = part.ram_rows
-    (top,) = (m for m in netlist["modules"].values() if int(m["attributes"].get("top", "0"), 2))
-    memories: dict[str, list[str]] = {}
-    for name in sorted(top["cells"], key=_natural):
-        if top["cells"][name]["type"] == cell_type:
-            memories.setdefault(re.sub(r"(\.\d+)+$", "", name), []).append(name)
-    groups = []
-    for blocks in memories.values():
-        groups += [blocks] if len(blocks) <= BLOCKS else [[block] for block in blocks]
-    count = sum(map(len, groups))
-    if count > sum(map(len, rows)):
+    places: list[str] = []
+    for number, row in enumerate(part.ram_rows):
+        places += reversed(row) if number % 2 else row
+    blocks = {
+        f"{name}.{cell}": about["attributes"]
+        for name, module in netlist["modules"].items()
+        for cell, about in module["cells"].items()
+        if about["type"] == cell_type
+    }
+    if len(blocks) > len(places):
         raise ConfigError(
-            f"{count} block RAMs cannot be dealt to {sum(map(len, rows))} places that are known of "
+            f"{len(blocks)} block RAMs cannot be dealt to {len(places)} places that are known of "
             f"the {part.name} (ram_rows in boards/parts.py)"
         )
-
-    # Whole memories first, into the row with most room; single blocks level the rows.
-    shares: list[list[str]] = [[] for _ in rows]
-    for blocks in sorted(groups, key=len, reverse=True):
-        emptiest = max(range(len(rows)), key=lambda row: len(rows[row]) - len(shares[row]))
-        shares[emptiest] += blocks
-    for row, share in zip(rows, shares, strict=True):
-        for at, name in enumerate(share):
-            top["cells"][name]["attributes"]["BEL"] = row[at * len(row) // len(share)]
+    for at, name in enumerate(sorted(blocks, key=_natural)):
+        blocks[name]["BEL"] = places[at * len(places) // len(blocks)]
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

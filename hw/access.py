@@ -59,7 +59,7 @@ class AccessPort(wiring.Component):
 
     Timing
     ------
-    3 cycles for a byte read or written, and what the port takes.
+    4 cycles for a byte read or written, and what the port takes.
     """
 
     def __init__(self, layout: Layout):
@@ -92,7 +92,9 @@ class AccessPort(wiring.Component):
         self.asked, self.writes = Signal(len(Space)), Signal()
         self.done, self.found = Signal(), Signal(8)
         ports = [self._port(space) for space in Space]
-        m.d.comb += self.done.eq((self.asked & Cat(port.done for port in ports)).any())
+        self.answers = Signal()
+        m.d.comb += self.answers.eq((self.asked & Cat(port.done for port in ports)).any())
+        m.d.sync += self.done.eq(self.answers)
         with m.If(self.asked.any()):
             m.d.sync += self.found.eq(
                 reduce(
@@ -196,7 +198,7 @@ class AccessPort(wiring.Component):
 
     def _ask(self, m: Module):
         """Ask the port of the space; the returned condition holds when it is done."""
-        with m.If(~self.done):
+        with m.If(~self.answers & ~self.done):
             m.d.sync += self.asked.eq(1 << self.space)
         return m.If(self.done)
 

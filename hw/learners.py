@@ -28,7 +28,7 @@ def learner_members(layout: Layout, neurons, states: int) -> dict[str, wiring.Me
     input, recurrent : In(1)      whether W, J learn (at least one does)
     input_read : Out              a word of the inputs, in `input_word` one cycle later
     state_read : Out              a group's states, in `state_word` one cycle later
-    access, learn : Out           to the store
+    access, learn : Out           to the store (of columns: `learn` two cycles after `access`)
     positive : Out                states of the neurons that learn (skewed: of the one)
     busy : Out(1)                 an access may still follow
     ============================  ===============================================================
@@ -123,7 +123,8 @@ class RowLearner(wiring.Component):
                 ]
 
         # … and, a cycle later, their signs.
-        valid, place = Signal(), Signal.like(self.learn.place)
+        valid, place, wraps = (Signal(), Signal.like(self.learn.place), Signal(layout.banks))
+        bits = layout.banks.bit_length() - 1
         final, diagonal = Signal(), Signal()
         access, learn = self.access, self.learn
         m.d.sync += [
@@ -133,6 +134,7 @@ class RowLearner(wiring.Component):
             access.drive.eq(drive),
             self.positive.eq(own.positive_a),
             place.eq(own.a),
+            wraps.eq(Cat((p - own.a)[:bits] < address[:bits] for p in range(layout.banks))),
             final.eq(last),
             diagonal.eq(~drive & (index == own.tag.local)),
         ]
@@ -141,6 +143,7 @@ class RowLearner(wiring.Component):
         m.d.comb += [
             access.use.eq(Mux(valid, Use.LEARN, Use.NONE)),
             learn.place.eq(place),
+            learn.wraps.eq(wraps),
             learn.mask.eq(
                 Mux(
                     access.drive,
@@ -237,14 +240,21 @@ class ColumnLearner(wiring.Component):
             at.eq(bit),
             diagonal.eq(~drive & (word == own.local)),
         ]
-        sign = Mux(
-            access.drive, self.input_word.bit_select(at, 1), self.state_word.bit_select(at, 1)
-        )
-        m.d.comb += [
-            access.use.eq(Mux(valid, Use.LEARN, Use.NONE)),
+        sign = Signal()
+        m.d.sync += [
+            sign.eq(
+                Mux(
+                    access.drive,
+                    self.input_word.bit_select(at, 1),
+                    self.state_word.bit_select(at, 1),
+                )
+            ),
             # No neuron learns a coupling to itself.
             learn.mask.eq(mask & ~Mux(diagonal, 1 << at, 0)),
             learn.up.eq(~(sign.replicate(lanes) ^ self.positive)),
+        ]
+        m.d.comb += [
+            access.use.eq(Mux(valid, Use.LEARN, Use.NONE)),
             self.busy.eq(active | valid | late.any()),
         ]
         return m

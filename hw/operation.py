@@ -99,13 +99,15 @@ def learn_layout(layout: Layout) -> data.StructLayout:
     """What a LEARN changes, from word `a` of the access on.
 
     The skewed store takes the row of the neuron on lane `place`: bit n of `mask` and `up` is for
-    the column of word a + n. The column store takes word a; bit p is for lane p.
+    the column of word a + n; bit p of `wraps` tells that bank p has its element beyond the line of
+    word a (`SkewedStore`). The column store takes word a; bit p is for lane p.
     """
     return data.StructLayout(
         {
             "mask": unsigned(layout.banks),
             "up": unsigned(layout.banks),
             "place": unsigned(place_bits(layout)),
+            "wraps": unsigned(layout.banks if layout.config.store == "skewed" else 0),
         }
     )
 

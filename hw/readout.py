@@ -107,8 +107,8 @@ class Readout(wiring.Component):
         found = [Signal(data.ArrayLayout(slot, width), name=f"found{i}") for i in range(len(reads))]
         walk = self._walk(m, words)
         updated, writes = self._update(m, walk, found[-1])
-        changes, slots, events = self._event(m, found)
         fresh = Signal()
+        changes, slots, events = self._event(m, [read.data for read in reads], fresh)
         m.d.sync += fresh.eq(events | walk.valid | self.host.active)
         with m.If(fresh):
             m.d.sync += [word.eq(read.data) for word, read in zip(found, reads, strict=True)]
@@ -133,10 +133,10 @@ class Readout(wiring.Component):
 
     # ---- scores -----------------------------------------------------------------------------
 
-    def _event(self, m: Module, found: list) -> tuple[list, list[Signal], Signal]:
-        """What each slot of an event is to add to the scores, three cycles after it: the word, the
-        slot's place in it, its sign, whether it counts; the slots, and whether there is an event,
-        when their words are read."""
+    def _event(self, m: Module, words: list, fresh) -> tuple[list, list[Signal], Signal]:
+        """What each slot of an event is to add to the scores, three cycles after it: its elements, its
+        sign, whether it counts; the slots, and whether there is an event, when their words are
+        read. The words are there a cycle before, where `fresh`."""
         layout, width, pair = self.layout, self.layout.readout_width, self.event.pair
         line = pair.tag.group * layout.strip_lanes
         slots, changes, valids = [], [], []
@@ -151,8 +151,15 @@ class Readout(wiring.Component):
                 ]
             slots.append(slot)
             valids.append(valid)
-            late, late_sign, within = delayed(m, 2, valid, sign, slot % width)
-            changes.append((found[i], within, late_sign, late))
+            (within,) = delayed(m, 1, slot % width)
+            late, late_sign = delayed(m, 2, valid, sign)
+            elements = Signal.like(words[i][0], name=f"elements{i}")
+            with m.If(fresh):
+                m.d.sync += [
+                    element.eq(_choose([slot[c] for slot in words[i]], within))
+                    for c, element in enumerate(elements)
+                ]
+            changes.append((elements, late_sign, late))
         return changes, slots, valids[0]
 
     def _accumulate(self, m: Module, changes: list, updated: data.View, writes: dict) -> None:
@@ -167,10 +174,8 @@ class Readout(wiring.Component):
         for c, score in enumerate(scores):
             step = Signal(signed(bits), name=f"step{c}")
             # ±a ± b is ±(a ± b), and the first sign waits until it meets the score.
-            event, *others = (
-                _choose([slot[c] for slot in word], within) for word, within, *_ in changes
-            )
-            for other, (*_, sign, valid) in zip(others, changes[1:], strict=True):
+            event, *others = (elements[c] for elements, *_ in changes)
+            for other, (_, sign, valid) in zip(others, changes[1:], strict=True):
                 event = plus(event, Mux(valid, other, 0), sign != positive)
             anew = sum(
                 Mux(writes["lanes"][i], _signed(updated[i][c], writes["states"][i]), 0)

@@ -378,10 +378,12 @@ class Sequencer(wiring.Component):
             self._evaluate(m, Mode.STABILITY, 0)
             m.d.comb += self.clear.eq(~learns)
             with m.If(self.groups.last):
+                m.d.sync += self.learn.eq(learns)
                 m.next = "LEARN"
         with m.State("LEARN"):  # J[i, j] += u[i] s[j], W[i, n] += u[i] x[n]; the readout beside it
-            m.d.comb += [self.learn.eq(learns), self.clear.eq(~learns)]
+            m.d.comb += self.clear.eq(~learns)
             with m.If(self.idle):
+                m.d.sync += self.learn.eq(0)
                 if self.layout.serial:
                     m.d.comb += self.conclude.eq(1)
                 m.next = "FINISH"

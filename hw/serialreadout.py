@@ -62,7 +62,8 @@ class SerialReadout(wiring.Component):
     ------
     L + 4 cycles a class, L being `Timing.side`, and one for each unit of a strip (more where the
     elements of a unit are added, two at a time, and the scores of strips: `relaxon.hw.readout.total`);
-    L + 1, and two for each unit, in a class that learns. A byte of the host's takes L + 2.
+    L + 1, and two for each unit, in a class that learns. A byte of the host's takes L + 2, or L + 5
+    where L is more than 1.
     """
 
     def __init__(self, layout: Layout):
@@ -108,12 +109,14 @@ class SerialReadout(wiring.Component):
         ]
         # Of units that learn: one is read, then one that was read before is written.
         self.writes = Signal()
-        for port in (self.weights, self.readout):  # asked, found, chosen
-            waits = Signal(range(self._latency + 1))
+        self._host_ports = [self._near(m, port) for port in (self.weights, self.readout)]
+        answer = self._latency if self._latency == 1 else self._latency + 1
+        for port in self._host_ports:  # asked, found, chosen
+            waits = Signal(range(answer + 1))
             goes_on = port.active & ~port.done
             m.d.sync += [
                 waits.eq(Mux(goes_on, waits + 1, 0)),
-                port.done.eq(goes_on & (waits == self._latency)),
+                port.done.eq(goes_on & (waits == answer)),
             ]
         self._walk(m)
         self._address(m)
@@ -168,7 +171,7 @@ class SerialReadout(wiring.Component):
 
     def _address(self, m: Module) -> None:
         """The word at hand, the host's or the walk's, and the unit's place in it."""
-        layout, weights, readout = self.layout, self.weights, self.readout
+        layout, (weights, readout) = self.layout, self._host_ports
         slots, stride = layout.strip_lanes * layout.groups, layout.readout_stride
         units = layout.readout_pack // layout.readout_width  # of a word
         found, slot = readout.address, Signal(range(slots))
@@ -195,16 +198,16 @@ class SerialReadout(wiring.Component):
         """Sum, change, or have the host access the unit at hand. Returns the strip's part of the
         score, whether elements were cut, and the byte that the host reads."""
         layout, size, width = self.layout, self.layout.strip_bytes, self.layout.readout_width
-        host = self._host_access(m, number)
+        host, (weights, readout) = self._host_access(m, number), self._host_ports
         # Where in the word: the unit; the host's byte of it.
         unit, byte = Signal(range(max(2, -(-size // (2 * width))))), Signal(range(2 * width))
         m.d.comb += [
-            unit.eq(Mux(self.weights.active, host // (2 * width), self.place)),
+            unit.eq(Mux(weights.active, host // (2 * width), self.place)),
             byte.eq(
                 Mux(
-                    self.weights.active,
+                    weights.active,
                     host % (2 * width),
-                    Cat(self.readout.byte[0], self.readout.address % width),
+                    Cat(readout.byte[0], readout.address % width),
                 )
             ),
         ]
@@ -242,9 +245,7 @@ class SerialReadout(wiring.Component):
             Cat((unit == b // (2 * width)) & (byte == b % (2 * width)) for b in range(size))
         )
         m.d.comb += [
-            side.active.eq(
-                self.walks | self.learns | self.weights.active | self.readout.active
-            ),
+            side.active.eq(self.walks | self.learns | weights.active | readout.active),
             side.address.eq(self.address),
             side.data.eq(Cat(new)),
             side.write.eq(changes.any() | writes),
@@ -274,8 +275,9 @@ class SerialReadout(wiring.Component):
         for bits in (layout.element_bits, layout.config.readout_bits):
             views.append(Signal(signed(16), name=f"view{len(views)}_{number}"))
             m.d.comb += views[-1].eq(chosen[:bits].as_signed() if bits > 8 else chosen)
-        view = Mux(self.weights.active, *views)
-        return score, cut, view.as_unsigned().word_select(byte[0], 8)
+        view = Mux(weights.active, *views)
+        (byte,) = delayed(m, int(self._latency > 1), view.as_unsigned().word_select(byte[0], 8))
+        return score, cut, byte
 
     def _sum(self, m: Module, number: int, elements: list, states, valid) -> Signal:
         """The score, of elements that are there a cycle after their word."""
@@ -307,11 +309,14 @@ class SerialReadout(wiring.Component):
     def _change(self, m: Module, number: int, elements: list, falls) -> tuple[list, list]:
         """What elements become, and whether they are cut, a cycle later."""
         limit = self.layout.config.readout_max
+        n = limit.bit_length()
         changed, cuts = [], []
         for e, element in enumerate(elements):
             new, cut = Signal(signed(16), name=f"new{number}_{e}"), Signal(name=f"cuts{number}_{e}")
             value = plus(element, Cat(self.step, Const(0, 1)).as_signed(), falls[e])
-            high, low = value > limit, value < -limit
+            # Beyond 2ⁿ − 1, or below its negative, without another subtraction.
+            low_bits, high_bits, sign = value[:n], value[n:-1], value[-1]
+            high, low = ~sign & high_bits.any(), sign & ~(low_bits.any() & high_bits.all())
             m.d.sync += [
                 new.eq(Mux(high, limit, Mux(low, -limit, value))),
                 cut.eq(high | low),
@@ -324,16 +329,31 @@ class SerialReadout(wiring.Component):
 
     def _spans(self) -> tuple:
         """The host's ports, what tells the strip there, and how much of it is a strip's."""
-        layout = self.layout
+        layout, (weights, readout) = self.layout, self._host_ports
         return (
-            (self.weights, self.weights.byte, layout.strip_bytes),
-            (self.readout, self.readout.address, layout.strip_lanes * layout.groups),
+            (weights, weights.byte, layout.strip_bytes),
+            (readout, readout.address, layout.strip_lanes * layout.groups),
         )
+
+    def _near(self, m: Module, port):
+        """The port, with registers both ways where the memory is large: the host is far away."""
+        if self._latency == 1:
+            return port
+        near = port.signature.flip().create()
+        m.d.sync += [
+            near.active.eq(port.active & ~near.done & ~port.done),
+            *(getattr(near, name).eq(getattr(port, name))
+              for name in ("address", "byte", "write", "write_data")),
+            port.read_data.eq(near.read_data),
+            port.done.eq(near.done),
+        ]  # fmt: skip
+        return near
 
     def _host_access(self, m: Module, number: int) -> Signal:
         """The byte of this strip's word of weights."""
         byte = Signal(range(max(2, self.layout.strip_bytes)), name=f"byte{number}")
-        m.d.sync += byte.eq(self.weights.byte - number * self.layout.strip_bytes)
+        weights, _ = self._host_ports
+        m.d.sync += byte.eq(weights.byte - number * self.layout.strip_bytes)
         return byte
 
     def _host(self, m: Module, bytes_: list) -> None:

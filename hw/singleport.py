@@ -66,16 +66,17 @@ class SinglePortMemory(wiring.Component):
             )  # fmt: skip
             return m
         # Asked; at the end, found in one of the parts: the others say 0.
-        asked, write, mask, data = delayed(m, 1, self.address, self.write, self.mask, self.data)
+        enable = self.mask & self.write.replicate(self._bytes)
+        asked, write, mask, data = delayed(m, 1, self.address, self.write, enable, self.data)
         for column in range(0, self._bytes, PART_BYTES):
             width, words = min(PART_BYTES, self._bytes - column), []
             for at in range(-(-self._words // PART_WORDS)):
                 here = min(PART_WORDS, self._words - at * PART_WORDS)
                 part = Part(here, width)
-                m.submodules[f"part{at}_{column // PART_BYTES}"] = part
+                m.submodules[f"part{column // PART_BYTES}_{at}"] = part
+                m.d.sync += part.chosen.eq(self.address[PART_BITS:] == at)
                 m.d.comb += [
                     part.address.eq(asked[:PART_BITS]),
-                    part.chosen.eq(asked[PART_BITS:] == at),
                     part.write.eq(write),
                     part.mask.eq(mask[column:]),
                     part.data.eq(data[8 * column :]),
@@ -137,7 +138,7 @@ class Part(wiring.Component):
     address, write, mask, data : In
         As `SinglePortMemory`'s.
     chosen : In(1)
-        They are meant for this part.
+        They are meant for this part. `mask` is 0 where nothing is written.
     word : Out
         3 cycles later; 0 if it was not chosen.
     """
@@ -151,7 +152,7 @@ class Part(wiring.Component):
         m = Module()
         writes, reads = Signal.like(self.mask), Signal()
         m.d.sync += [
-            writes.eq(self.mask & (self.write & self.chosen).replicate(len(self.mask))),
+            writes.eq(self.mask & self.chosen.replicate(len(self.mask))),
             reads.eq(~self.write),
         ]
         address, data = delayed(m, 1, self.address, self.data)

@@ -71,8 +71,8 @@ class ColumnStore(wiring.Component):
     """One memory, a word of it being all lanes' elements of one column, each in whole bytes; one
     access per cycle. The elements of the readout lie in the same memory.
 
-    A LEARN reads, and `learn` must stay for a cycle more; what it changes is written as soon as the
-    memory is free, which it must be in every other cycle.
+    A LEARN reads; `learn` comes a cycle after it. What it changes is written as soon as the memory is
+    free, which it must be in every other cycle.
 
     Parameters
     ----------
@@ -191,10 +191,10 @@ class SkewedStore(wiring.Component):
             origin.eq(learn.place + access.a),
             a.eq(Mux(host_reads, host_address, access.a)),
         ]
-        rows = self._row(m, access.a, learn.place)
+        rows = self._row(m, access.a, learn.place, learn.wraps)
         # Stage 3, where the elements are: what becomes of them.
-        writes, write_at, write_place = delayed(m, 3, learning, access.a, learn.place)
-        written = self._row(m, write_at, write_place)
+        writes, *row = delayed(m, 3, learning, access.a, learn.place, learn.wraps)
+        written = self._row(m, *row)
         mask, _ = rotate(m, learn.mask, (-origin)[: self._bits], element=1, cycles=3)
         up, _ = rotate(m, learn.up, (-origin)[: self._bits], element=1, cycles=3)
         m.submodules.updater = updater = Updater(layout, banks)
@@ -254,13 +254,14 @@ class SkewedStore(wiring.Component):
         ]
         return m
 
-    def _row(self, m: Module, first: Value, place: Value) -> list[Signal]:
+    def _row(self, m: Module, first: Value, place: Value, wraps: Value) -> list[Signal]:
         """Address in every bank of a row of lane `place`, from word `first` on.
 
         Bank p has the element at the address a = first … first + B − 1 for which place + a = p
-        modulo B: the low bits of a are those of p − place, whatever `first` is.
+        modulo B: the low bits of a are those of p − place, whatever `first` is. Where they are less
+        than those of `first`, a lies in the following line of B words: the learner says where.
         """
-        low, high = first[: self._bits], first[self._bits :]
+        high = first[self._bits :]
         following = Signal(max(1, len(high)), name="following")
         m.d.comb += following.eq(high + 1)
         addresses = []
@@ -268,7 +269,7 @@ class SkewedStore(wiring.Component):
             address, own = Signal(len(first), name=f"row{p}"), Signal(self._bits, name=f"own{p}")
             m.d.comb += [
                 own.eq(p - place),
-                address.eq(Cat(own, Mux(own < low, following, high))),
+                address.eq(Cat(own, Mux(wraps[p], following, high))),
             ]
             addresses.append(address)
         return addresses

@@ -244,8 +244,8 @@ class Strip(wiring.Component):
         # Neighbours in a chain must have read the old states first. Else the states may change, and
         # the first events be found, while groups are still being evaluated; but not where there is
         # one port for all who read states.
-        waits = Const(1) if layout.serial else self.coupled
-        take = self.apply | ~waits | entry.learns
+        take = self.apply if layout.serial else self.apply | ~self.coupled | entry.learns
+        moves = self.apply if layout.serial else ~entry.learns
         m.d.comb += [
             marked.mask.eq(entry.mask),
             marked.state.eq(entry.state),
@@ -257,7 +257,7 @@ class Strip(wiring.Component):
             marked.single.eq(entry.learns),
             scanner.entries.valid.eq(entries.valid & take),
             entries.ready.eq(scanner.entries.ready & take),
-            self.states_memory.write.valid.eq(entries.valid & entries.ready & ~entry.learns),
+            self.states_memory.write.valid.eq(entries.valid & entries.ready & moves),
             self.states_memory.write.group.eq(entry.group),
             self.states_memory.write.state.eq(entry.state),
         ]
@@ -305,11 +305,8 @@ class Strip(wiring.Component):
                 learner.neurons.valid.eq(entries.valid & self.learn),
                 scanner.pairs.ready.eq(issues & last),
             ]
-            with m.If(entry.learns):
-                m.d.comb += [
-                    scanner.entries.valid.eq(0),
-                    entries.ready.eq(learner.neurons.ready & self.learn),
-                ]
+            with m.If(self.learn):
+                m.d.comb += entries.ready.eq(learner.neurons.ready)
         m.d.comb += self.idle.eq(
             ~(self._evaluating | entries.valid | scanner.more | scanner.pairs.valid | learner.busy)
         )
@@ -359,8 +356,11 @@ class Strip(wiring.Component):
                 for name in chosen.shape().members
                 if name != "use"
             ]
-        with m.If(learner.access.use != Use.NONE):
-            m.d.sync += store.learn.eq(learner.learn)
+        if layout.config.store == "skewed":
+            with m.If(learner.access.use != Use.NONE):
+                m.d.sync += store.learn.eq(learner.learn)
+        else:
+            m.d.comb += store.learn.eq(learner.learn)
 
         # The addend, and the accumulator it goes to, a stage before the lanes' first …
         now, registers = store.access, self.registers
@@ -448,7 +448,7 @@ class Strip(wiring.Component):
             self.before.eq(states.before_word),
             self.after.eq(states.after_word),
         ]
-        has_previous, has_next = self._neighbours_exist(evaluations[2])
+        has_previous, has_next = delayed(m, 1, *self._neighbours_exist(evaluations[1]))
         clusters = []
         for first in range(0, layout.strip_lanes, LANES):
             size = min(LANES, layout.strip_lanes - first)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,40 +23,42 @@ PART = replace(ECP5_85F, ram_rows=(("a0", "a1", "a2", "a3", "a4"), ("b0", "b1", 
 
 
 def netlist(**memories: int) -> dict[str, Any]:
-    """So many block RAMs of each memory, and something else."""
+    """So many block RAMs of each memory, the last in a module of its own, and something else."""
     cells = {
-        f"top.{name}.0.{n}": {"type": "DP16KD", "attributes": {}}
+        name: {
+            f"{name}.0.{n}": {"type": "DP16KD", "attributes": {}} for n in reversed(range(blocks))
+        }
         for name, blocks in memories.items()
-        for n in reversed(range(blocks))
     }
-    cells["top.lut"] = {"type": "LUT4", "attributes": {}}
-    module = {"attributes": {"top": "00000000000000000000000000000001"}, "cells": cells}
+    *_, last = cells
+    part = {"attributes": {"keep_hierarchy": "1"}, "cells": cells.pop(last)}
+    flat = {name: cell for memory in cells.values() for name, cell in memory.items()}
+    flat["lut"] = {"type": "LUT4", "attributes": {}}
     library = {"attributes": {"blackbox": "1"}, "cells": {}}
-    return {"modules": {"DP16KD": library, "top": module}}
+    return {"modules": {"DP16KD": library, f"top.{last}": part, "top": {"cells": flat}}}
 
 
 def places(design: dict[str, Any]) -> dict[str, str | None]:
-    """The place of each cell, by its short name."""
-    cells = design["modules"]["top"]["cells"]
-    return {name[4:]: cell["attributes"].get("BEL") for name, cell in cells.items()}
+    """The place of each cell."""
+    cells = [cell for module in design["modules"].values() for cell in module["cells"].items()]
+    return {name: about["attributes"].get("BEL") for name, about in cells}
 
 
-def test_rows_get_equal_shares_and_memories_stay_together() -> None:
-    design = netlist(bank10=2, bank2=2, single=1)
+def test_rows_get_equal_shares_and_what_belongs_together_lies_together() -> None:
+    design = netlist(bank10=2, bank2=2, part=1)
     spread_rams(design, "DP16KD", PART)
     assert places(design) == {
-        # evenly over the row; `bank2` before `bank10`
-        "bank2.0.0": "a0", "bank2.0.1": "a1", "single.0.0": "a3",
-        "bank10.0.0": "b0", "bank10.0.1": "b2", "lut": None,
+        # to and fro; `bank2` before `bank10`
+        "bank2.0.0": "a0", "bank2.0.1": "a2", "bank10.0.0": "a4", "bank10.0.1": "b3",
+        "part.0.0": "b1", "lut": None,
     }  # fmt: skip
 
 
-def test_a_large_memory_is_dealt_block_by_block() -> None:
-    design = netlist(large=9)
+def test_every_place_is_dealt_once() -> None:
+    design = netlist(large=9, part=1)
     spread_rams(design, "DP16KD", PART)
-    rows = Counter(place[0] for place in places(design).values() if place)
-    assert rows == {"a": 5, "b": 4}
-    assert len(set(places(design).values())) == 10
+    dealt = [place for place in places(design).values() if place]
+    assert sorted(dealt) == sorted(place for row in PART.ram_rows for place in row)
 
 
 def test_what_has_no_place_is_refused() -> None:
