@@ -7,8 +7,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 BENCHMARKS := cycles speed roofline growth
-# BOARD or BOARD:NETWORK; others: make boards BOARDS=ulx3s-85f:fast
-BOARDS := icebreaker tang-nano-9k tang-nano-20k ulx3s-25f ulx3s-85f:fast
+# BOARD or BOARD:NETWORK; others: make boards BOARDS=orangecrab-85f:single
+BOARDS := icebreaker tang-nano-9k tang-nano-20k ulx3s-25f \
+  ulx3s-85f:fast ulx3s-85f:wide ulx3s-85f:widest
 
 .PHONY: demo test check bench boards clean
 

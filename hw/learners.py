@@ -192,6 +192,7 @@ class ColumnLearner(wiring.Component):
         index = Signal(range(max(config.inputs, config.neurons)))
         word = Signal(range(max(2, input_words(layout), layout.groups_per_module)))
         bit = Signal(range(max(layout.input_word, layout.strip_lanes)))
+        states = Signal.like(self.state_read)  # the group whose states are words of J
         address, recurrent = Signal.like(self.access.a), Signal.like(self.access.a)
         own = Signal.like(entry)
         last = index == Mux(drive, config.inputs - 1, config.neurons - 1)
@@ -201,14 +202,14 @@ class ColumnLearner(wiring.Component):
         m.d.comb += [
             self.neurons.ready.eq(~active | finishes),
             self.input_read.eq(word),
-            self.state_read.eq(own.group - own.local + word),
+            self.state_read.eq(states),
         ]
         with m.If(active):
             m.d.sync += odd.eq(~odd)
             with m.If(odd):
                 m.d.sync += [index.eq(index + 1), address.eq(address + 1), bit.eq(bit + 1)]
                 with m.If(bit == Mux(drive, layout.input_word - 1, layout.strip_lanes - 1)):
-                    m.d.sync += [bit.eq(0), word.eq(word + 1)]
+                    m.d.sync += [bit.eq(0), word.eq(word + 1), states.eq(states + ~drive)]
                 with m.If(last):
                     m.d.sync += [drive.eq(0), address.eq(recurrent)]
                     m.d.sync += [index.eq(0), bit.eq(0), word.eq(0)]
@@ -221,6 +222,7 @@ class ColumnLearner(wiring.Component):
                     index.eq(0),
                     bit.eq(0),
                     word.eq(0),
+                    states.eq(entry.group - entry.local),
                     drive.eq(self.input),
                     address.eq(Mux(self.input, start_input, start_recurrent)),
                     recurrent.eq(start_recurrent),

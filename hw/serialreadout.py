@@ -170,7 +170,7 @@ class SerialReadout(wiring.Component):
         return late
 
     def _address(self, m: Module) -> None:
-        """The word at hand, the host's or the walk's, and the unit's place in it."""
+        """The word at hand, the host's or the walk's, and their units' places in it."""
         layout, (weights, readout) = self.layout, self._host_ports
         slots, stride = layout.strip_lanes * layout.groups, layout.readout_stride
         units = layout.readout_pack // layout.readout_width  # of a word
@@ -180,16 +180,16 @@ class SerialReadout(wiring.Component):
             found = Mux(readout.address >= first, readout.address - first, found)
         m.d.sync += slot.eq(found)  # an address is there before the access
         before, self.through = self._read_before(m, self.unit, self.walks & self.last)
-        unit = Mux(self.writes, before, self.unit)
-        unit = Mux(readout.active, slot // layout.readout_width, unit)
+        asked, unit = slot // layout.readout_width, Mux(self.writes, before, self.unit)
         class_ = Mux(readout.active, readout.byte[1:], self.class_)
-        within = (unit // units)[: (stride - 1).bit_length()]
+        within = (Mux(readout.active, asked, unit) // units)[: (stride - 1).bit_length()]
         line = class_ + layout.readout_base // stride
         self.address = Signal(range(layout.store_words))
-        self.place = Signal(range(max(2, units)))
+        self.place, self.host_place = (Signal(range(max(2, units)), name=n) for n in ("walk", "host"))
         m.d.comb += [
             self.address.eq(Mux(weights.active, weights.address, Cat(within, line))),
             self.place.eq(unit % units),
+            self.host_place.eq(asked % units),
         ]
 
     # ---- one strip --------------------------------------------------------------------------
@@ -199,10 +199,10 @@ class SerialReadout(wiring.Component):
         score, whether elements were cut, and the byte that the host reads."""
         layout, size, width = self.layout, self.layout.strip_bytes, self.layout.readout_width
         host, (weights, readout) = self._host_access(m, number), self._host_ports
-        # Where in the word: the unit; the host's byte of it.
+        # Where in the word the host's unit is, and its byte of it.
         unit, byte = Signal(range(max(2, -(-size // (2 * width))))), Signal(range(2 * width))
         m.d.comb += [
-            unit.eq(Mux(weights.active, host // (2 * width), self.place)),
+            unit.eq(Mux(weights.active, host // (2 * width), self.host_place)),
             byte.eq(
                 Mux(
                     weights.active,
@@ -211,8 +211,14 @@ class SerialReadout(wiring.Component):
                 )
             ),
         ]
+        # The host waits for its word, and need not be delayed.
+        place, late = delayed(m, self._latency - 1, self.place, self.part)
+        at, part = Signal.like(unit, name=f"at{number}"), Signal.like(late, name=f"part{number}")
+        m.d.sync += [
+            at.eq(Mux(weights.active | readout.active, unit, place)),
+            part.eq(late),
+        ]
         # Of a column of W, J or F the last unit may be a part of one.
-        at, part = delayed(m, self._latency, unit, self.part)
         word = Cat(self.words[number], Const(0, 16 * width))
         units = [word.word_select(u, 16 * width) for u in range(-(-size // (2 * width)))]
         raw = Signal(data.ArrayLayout(16, width), name=f"raw{number}")
