@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Module, Mux, Signal, signed
+from amaranth import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from relaxon.cycles import SCORES_ADDED
-from relaxon.hw.arithmetic import plus
+from relaxon.hw.arithmetic import plus, with_carry
 from relaxon.hw.events import pair_layout
 from relaxon.hw.hostport import WordPort
 from relaxon.hw.learners import neuron_tag
@@ -168,27 +168,38 @@ class Readout(wiring.Component):
         bits = config.readout_bits + 2 + width.bit_length()
         scores = [Signal(signed(config.score_bits), name=f"score{c}") for c in range(config.classes)]
         events, positive = changes[0][-1], changes[0][-2]
-        adds, minus = Signal(), Signal()
+        adds, minus, one = Signal(), Signal(), Signal()
         (rest,) = delayed(m, 3, self.rest)
-        m.d.sync += [adds.eq(events | writes["valid"]), minus.eq(~writes["valid"] & ~positive)]
+        # −e is ~e + 1, and every adder has room for one such 1, the scores' own among them.
+        signs, lanes = ~writes["states"] & writes["lanes"], writes["lanes"]
+        m.d.sync += [
+            adds.eq(events | writes["valid"]),
+            minus.eq(~writes["valid"] & ~positive),
+            one.eq(writes["valid"] & signs[0]),
+        ]
         for c, score in enumerate(scores):
             step = Signal(signed(bits), name=f"step{c}")
             # ±a ± b is ±(a ± b), and the first sign waits until it meets the score.
             event, *others = (elements[c] for elements, *_ in changes)
             for other, (_, sign, valid) in zip(others, changes[1:], strict=True):
                 event = plus(event, Mux(valid, other, 0), sign != positive)
-            anew = sum(
-                Mux(writes["lanes"][i], _signed(updated[i][c], writes["states"][i]), 0)
-                for i in range(width)
-            )
+            anew, ones = [], list(signs[1:])
+            for i in range(width):
+                turned = Cat(updated[i][c]) ^ signs[i].replicate(config.readout_bits)
+                anew.append((turned & lanes[i].replicate(config.readout_bits)).as_signed())
+            while len(anew) > 1:
+                *anew, a, b = anew
+                anew = [with_carry(a, b, ones.pop()), *anew]
             with m.If(writes["valid"]):
-                m.d.sync += step.eq(anew)
+                m.d.sync += step.eq(anew[0])
             with m.Elif(events):
                 m.d.sync += step.eq(Mux(rest, event, event << 1))
             with m.If(self.forget | self.learn):
                 m.d.sync += score.eq(0)
             with m.Elif(adds):
-                m.d.sync += score.eq(plus(score, step, minus))
+                m.d.sync += score.eq(
+                    with_carry(score, Cat(step) ^ minus.replicate(len(step)), minus | one)
+                )
         m.d.sync += self.score.eq(Array(scores)[self.score_of])
 
     # ---- learning ---------------------------------------------------------------------------
@@ -261,7 +272,9 @@ class Readout(wiring.Component):
         written, beside = Signal(width), Signal(width)
         with m.If(valid[2]):
             m.d.sync += [
-                wanted[i * classes + c].eq(old[i][c] + _signed(step, states[i] == self.up[c]))
+                wanted[i * classes + c].eq(
+                    plus(old[i][c], Cat(step, Const(0, 1)).as_signed(), states[i] != self.up[c])
+                )
                 for i in range(width)
                 for c, step in enumerate(steps)
             ]
@@ -307,11 +320,6 @@ class Readout(wiring.Component):
             "write": Mux(host.write & own, 1 << slot % width, 0)[:width],
             "data": word.as_value().replicate(width),
         }
-
-
-def _signed(value, positive):
-    """±value."""
-    return Mux(positive, value, -value)
 
 
 def _choose(values: list, index):

@@ -62,7 +62,7 @@ class SerialReadout(wiring.Component):
     ------
     L + 4 cycles a class, L being `Timing.side`, and one for each unit of a strip (more where the
     elements of a unit are added, two at a time, and the scores of strips: `relaxon.hw.readout.total`);
-    L + 1, and two for each unit, in a class that learns. A byte of the host's takes L + 2, or L + 5
+    L + 1, and two for each unit, in a class that learns. A byte of the host's takes L + 2, or L + 6
     where L is more than 1.
     """
 
@@ -110,7 +110,7 @@ class SerialReadout(wiring.Component):
         # Of units that learn: one is read, then one that was read before is written.
         self.writes = Signal()
         self._host_ports = [self._near(m, port) for port in (self.weights, self.readout)]
-        answer = self._latency if self._latency == 1 else self._latency + 1
+        answer = self._latency if self._latency == 1 else self._latency + 2
         for port in self._host_ports:  # asked, found, chosen
             waits = Signal(range(answer + 1))
             goes_on = port.active & ~port.done
@@ -275,14 +275,14 @@ class SerialReadout(wiring.Component):
                     writes.eq(port.write & here),
                 ]
 
-        chosen = Signal(16, name=f"chosen{number}")
-        m.d.comb += chosen.eq(raw.as_value().word_select(byte[1:], 16))
+        far = int(self._latency > 1)
+        (chosen,) = delayed(m, far, raw.as_value().word_select(byte[1:], 16))
         views = []
         for bits in (layout.element_bits, layout.config.readout_bits):
             views.append(Signal(signed(16), name=f"view{len(views)}_{number}"))
             m.d.comb += views[-1].eq(chosen[:bits].as_signed() if bits > 8 else chosen)
         view = Mux(weights.active, *views)
-        (byte,) = delayed(m, int(self._latency > 1), view.as_unsigned().word_select(byte[0], 8))
+        (byte,) = delayed(m, far, view.as_unsigned().word_select(byte[0], 8))
         return score, cut, byte
 
     def _sum(self, m: Module, number: int, elements: list, states, valid) -> Signal:
