@@ -17,7 +17,7 @@ ON_45F = {
 SPREAD = Nextpnr(placer="static", floorplan=True)
 """For machines that fill much of a large chip."""
 ON_85F = {
-    "modules": Network(modules=72, lanes=32),
+    "modules": Network(modules=72, lanes=32, clock_mhz=50, nextpnr=SPREAD),
     "fast": Network(modules=32, lanes=32, nextpnr=SPREAD),
     "wide": Network(modules=64, lanes=64, store="column", clock_mhz=80, nextpnr=SPREAD),
     "widest": Network(modules=48, lanes=128, store="column", nextpnr=SPREAD),

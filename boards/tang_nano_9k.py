@@ -26,7 +26,7 @@ BOARDS = [
         button=Pin("button"),
         store="column",
         networks={
-            "modules": Network(modules=7, lanes=4),
+            "modules": Network(modules=6, lanes=4),
             "single": Network(modules=1, neurons=128, lanes=4),
             "mnist": Network(modules=1, inputs=784, lanes=4),
         },

@@ -123,8 +123,10 @@ class RowLearner(wiring.Component):
                 ]
 
         # … and, a cycle later, their signs.
-        valid, place, wraps = (Signal(), Signal.like(self.learn.place), Signal(layout.banks))
-        bits = layout.banks.bit_length() - 1
+        valid, place, wraps = Signal(), Signal.like(self.learn.place), Signal(layout.banks)
+        # Of each bank's address (`SkewedStore`); as wide as that, for a place may be narrower.
+        lows = [Signal(layout.banks.bit_length() - 1, name=f"low{p}") for p in range(layout.banks)]
+        m.d.comb += [low.eq(p - own.a) for p, low in enumerate(lows)]
         final, diagonal = Signal(), Signal()
         access, learn = self.access, self.learn
         m.d.sync += [
@@ -134,7 +136,7 @@ class RowLearner(wiring.Component):
             access.drive.eq(drive),
             self.positive.eq(own.positive_a),
             place.eq(own.a),
-            wraps.eq(Cat((p - own.a)[:bits] < address[:bits] for p in range(layout.banks))),
+            wraps.eq(Cat(low < address[: len(low)] for low in lows)),
             final.eq(last),
             diagonal.eq(~drive & (index == own.tag.local)),
         ]

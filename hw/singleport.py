@@ -136,9 +136,9 @@ class Part(wiring.Component):
     Members
     -------
     address, write, mask, data : In
-        As `SinglePortMemory`'s.
+        As `SinglePortMemory`'s, but `mask` is 0 where nothing is written.
     chosen : In(1)
-        They are meant for this part. `mask` is 0 where nothing is written.
+        They are meant for this part.
     word : Out
         3 cycles later; 0 if it was not chosen.
     """

@@ -163,9 +163,9 @@ class Script:
 
         Where that is not known, a sample is taken to look at all couplings four times.
 
-        A command takes some 30 cycles; a byte 2 on its way in and 1 more into a register, 2 into a word
+        A command takes some 30 cycles; a byte 2 on its way in and 2 more into a register, 3 into a word
         of couplings (of a column store: more, by its memory's latency), and, since the signature
-        takes it bit by bit, 9 on its way out. That is right within a tenth.
+        takes it bit by bit, 9 on its way out, if it is there by then. That is right within a tenth.
         """
         layout = self.layout
         if sample_cycles is None:
@@ -182,11 +182,12 @@ class Script:
                     answered += protocol.SCORE_BYTES * layout.config.classes
             byte = 2
             if step.space is Space.REGISTERS:
-                byte = 3
+                byte = 4
             elif step.space is not None:
-                byte = 4 + (timing(layout.config).latency if layout.serial else 0)
+                side = timing(layout.config).side
+                byte = 5 if not layout.serial else 6 if side == 1 else side + 9
             taken = 2 * step.header + byte * step.data
-            total += step.count * (COMMAND_CYCLES + taken + 9 * answered)
+            total += step.count * (COMMAND_CYCLES + taken + max(9, byte) * answered)
         return total
 
 
