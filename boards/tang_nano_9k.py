@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relaxon.boards.parts import GW1NR_9C
-from relaxon.boards.target import LAMPS, Network, Pin, Target
+from relaxon.boards.target import LAMPS, Network, Nextpnr, Pin, Target
 
 
 def _platform():
@@ -26,7 +26,8 @@ BOARDS = [
         button=Pin("button"),
         store="column",
         networks={
-            "modules": Network(modules=6, lanes=4),
+            # RAM of LUTs fits few places, and where cells may not lie densely, too few are free
+            "modules": Network(modules=7, lanes=4, nextpnr=Nextpnr(density=0.95)),
             "single": Network(modules=1, neurons=128, lanes=4),
             "mnist": Network(modules=1, inputs=784, lanes=4),
         },
