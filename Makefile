@@ -7,9 +7,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 BENCHMARKS := cycles speed roofline growth
-# BOARD, BOARD:NETWORK or BOARD:NETWORK:SEED (of placement); others: make boards BOARDS=orangecrab-85f:single
+# BOARD or BOARD:NETWORK; others: make boards BOARDS=orangecrab-85f:single
 BOARDS := icebreaker tang-nano-9k tang-nano-20k ulx3s-25f \
-  ulx3s-85f:fast ulx3s-85f:wide:2 ulx3s-85f:widest
+  ulx3s-85f:fast ulx3s-85f:wide ulx3s-85f:widest
+# Of placement: one after another, until timing is met.
+SEEDS := 1 2 3 4 5 6
 
 .PHONY: demo test check bench boards clean
 
@@ -34,11 +36,11 @@ bench: $(READY)
 
 boards: $(VENV)/.boards
 	for name in $(BOARDS); do \
-	  set -- $$(echo $$name | tr : ' '); \
-	  options="$$1 --network $${2:-modules} --seed $${3:-1}"; \
-	  $(BIN)/relaxon build $$options && \
-	  $(BIN)/relaxon report $$options $(if $(DATA),--data $(DATA)) \
-	    --json boards/reports/$$1$${2:+-$$2}.json || exit 1; done
+	  board=$${name%%:*}; network=$${name#$$board}; network=$${network#:}; \
+	  options="$$board --network $${network:-modules}"; \
+	  for seed in $(SEEDS); do $(BIN)/relaxon build $$options --seed $$seed && break; done && \
+	  $(BIN)/relaxon report $$options --seed $$seed $(if $(DATA),--data $(DATA)) \
+	    --json boards/reports/$$board$${network:+-$$network}.json || exit 1; done
 	$(BIN)/python -m relaxon.boards.report
 	@sed -n '/made by make boards/,/end of what/p' README.md
 
