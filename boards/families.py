@@ -97,7 +97,7 @@ def _ecp5_device(part: Part, platform: Any) -> list[str]:
 def _ecp5_route(part: Part, platform: Any) -> list[str]:
     """Router and clock are those of the placement, which keeps the settings it was made with.
 
-    Without ``--tmg-ripup``, router2 leaves some wires on detours of three times their length.
+    Without ``--tmg-ripup``, router2 leaves a few wires on long detours.
     """
     return [
         *_ecp5_device(part, platform),
