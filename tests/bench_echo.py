@@ -5,7 +5,8 @@ import random
 import cocotb
 from echo import EchoModel
 
-from relaxon.sim.bench import Stalls, StreamSink, StreamSource, hesitation, parameters, start
+from relaxon.sim.testbench.bench import parameters, start
+from relaxon.sim.testbench.streams import Stalls, StreamSink, StreamSource, hesitation
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

@@ -15,8 +15,8 @@ from relaxon import Config, Couplings
 from relaxon.framing import encode
 from relaxon.hw.cluster import LANES
 from relaxon.layout import Layout
-from relaxon.sim.bench import parameters, start
 from relaxon.sim.modelboard import ModelBoard
+from relaxon.sim.testbench.bench import parameters, start
 
 WINDOW = 4
 """Frames sent before the core is left to work them off: it has room for so many."""

@@ -9,8 +9,9 @@ from relaxon import Config, Couplings
 from relaxon.framing import Deframer, encode
 from relaxon.layout import Layout
 from relaxon.protocol import HEADER_BYTES, HELLO, OUTCOME, Opcode, Status
-from relaxon.sim.bench import PERIOD_NS, Uart, parameters, start
 from relaxon.sim.modelboard import ModelBoard
+from relaxon.sim.testbench.bench import PERIOD_NS, parameters, start
+from relaxon.sim.testbench.uart import Uart
 from relaxon.sim.twin import Twin
 
 SAMPLES = 20

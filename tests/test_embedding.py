@@ -14,8 +14,8 @@ from relaxon.boards.embedding import EXAMPLE, MEANING, Port, ports
 from relaxon.hw.core import MEMBERS, STATUS, Core
 from relaxon.hw.verilog import emit, for_icarus
 from relaxon.hw.wishbone import STATE
-from relaxon.sim.cocotb_runner import NO_ICARUS, has_icarus
 from relaxon.sim.compiler import find_verilator
+from relaxon.sim.testbench.runner import NO_ICARUS, has_icarus
 
 CONFIG = Config(modules=2, neurons=4, inputs=6, classes=3, lanes=4)
 

@@ -5,7 +5,7 @@ import pytest
 from relaxon import Config
 from relaxon.hw.core import Core
 from relaxon.protocol import STORES
-from relaxon.sim.cocotb_runner import simulate
+from relaxon.sim.testbench.runner import simulate
 
 SAMPLES, EVERY = 2000, 100
 MACHINES = {

@@ -4,8 +4,8 @@ import pytest
 from echo import Echo
 
 from relaxon.errors import ToolError
-from relaxon.sim import cocotb_runner
-from relaxon.sim.cocotb_runner import NO_ICARUS, SIMULATORS, Simulator, has_icarus, simulate
+from relaxon.sim.testbench import runner
+from relaxon.sim.testbench.runner import NO_ICARUS, SIMULATORS, Simulator, has_icarus, simulate
 
 
 @pytest.fixture(params=SIMULATORS)
@@ -35,7 +35,7 @@ def test_a_testbench_that_cannot_be_imported_is_reported(simulator, tmp_path):
 
 
 def test_a_simulation_that_does_not_end_is_ended(simulator, tmp_path, monkeypatch):
-    monkeypatch.setattr(cocotb_runner, "TIMEOUT", 0.05)
+    monkeypatch.setattr(runner, "TIMEOUT", 0.05)
     with pytest.raises(ToolError, match="did not end within"):
         simulate(Echo(2), "bench_echo", simulator, tmp_path, parameters={"count": 50})
 

@@ -4,8 +4,8 @@ import pytest
 
 from relaxon import Config
 from relaxon.hw.top import Top
-from relaxon.sim.cocotb_runner import NO_ICARUS, SIMULATORS, Simulator, has_icarus, simulate
 from relaxon.sim.selftest import expected
+from relaxon.sim.testbench.runner import NO_ICARUS, SIMULATORS, Simulator, has_icarus, simulate
 
 CONFIG = Config(modules=2, neurons=6, inputs=10, classes=3, lanes=4).with_registers(
     chain_coupling=20

@@ -1,7 +1,7 @@
 """Runs a cocotb testbench on an Amaranth component, on Icarus Verilog or on Verilator.
 
 A testbench is two files: this runner's caller (pytest), and a module of ``@cocotb.test`` functions
-that runs inside the simulator. `relaxon.sim.bench` has what such modules share.
+that runs inside the simulator. What such modules share is in the rest of this package.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from cocotb_tools.runner import Icarus, Runner, Verilator
 from relaxon.errors import ToolError
 from relaxon.hw.verilog import emit, for_icarus
 from relaxon.sim import cache
-from relaxon.sim.bench import PARAMETERS
 from relaxon.sim.compiler import find_compiler, find_verilator
+from relaxon.sim.testbench.bench import PARAMETERS
 from relaxon.sim.verilate import BOARD_RUNTIME, compile_generated, runtime
 from relaxon.tools import LINES
 
@@ -68,7 +68,8 @@ def simulate(
     folder
         A folder of this run's own, for what the simulator writes.
     parameters
-        JSON-able values for the testbench, which gets them from `relaxon.sim.bench.parameters`.
+        JSON-able values for the testbench, which gets them from
+        `relaxon.sim.testbench.bench.parameters`.
     tests
         A regular expression; only tests whose name matches are run.
     seed

@@ -1,0 +1,1 @@
+"""Testbenches for the gateware: what runs them, and what they share inside the simulator."""
