@@ -10,6 +10,18 @@ from recorded import GOLDEN, Recorded
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long", action="store_true", help="run soak, fuzz, fault and proof tests in full size"
+    )
+
+
+@pytest.fixture(scope="session")
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether tests that come in two sizes run in their large one (`make soak` and its like)."""
+    return bool(request.config.getoption("--long"))
+
+
 @pytest.fixture(params=GOLDEN, ids=lambda path: path.stem)
 def golden(request: pytest.FixtureRequest) -> Recorded:
     """Every recorded run of `tests/golden` in turn."""
