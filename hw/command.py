@@ -103,7 +103,10 @@ class CommandPort(wiring.Component):
         self._samples(m)
         self._access(m)
         m.submodules.identity = self.identity = Identity(self.layout, **self._told)
-        m.d.comb += self.identity.expected.eq(self.order.expected)
+        m.d.comb += [
+            self.identity.expected.eq(self.order.expected),
+            self.identity.opened.eq(self.order.opened),
+        ]
         with m.FSM() as fsm:
             self._header(m)
             self._order(m)
@@ -192,7 +195,8 @@ class CommandPort(wiring.Component):
             with m.If(overlaps):
                 m.next = "SAMPLE"
             with m.Elif(~self.samples.busy):
-                with m.If((self.opcode == Opcode.HELLO) & (self.length == protocol.HELLO.size)):
+                greets = self.opcode.matches(*protocol.GREETINGS)
+                with m.If(greets & (self.length == protocol.HELLO.size)):
                     m.next = "HELLO"
                 with m.Elif(order.due):
                     self._dispatch(m)
@@ -221,7 +225,7 @@ class CommandPort(wiring.Component):
             with m.Case(Opcode.SCORE):
                 with m.If(self.length == self.layout.input_bytes):
                     m.next = "SAMPLE"
-            with m.Case(Opcode.HELLO, Opcode.TRAIN, Opcode.INFER):
+            with m.Case(*protocol.GREETINGS, Opcode.TRAIN, Opcode.INFER):
                 pass
             if self._features & Feature.SELF_TEST:
                 with m.Case(Opcode.SELF_TEST):
@@ -277,7 +281,10 @@ class CommandPort(wiring.Component):
             feed(m, self.bytes, identity.bytes)
             feed(m, identity.body, self.answer.body)
             with self._answered(m):
-                m.d.comb += self.order.forgive.eq(1)
+                m.d.comb += [
+                    self.order.forgive.eq(1),
+                    self.order.open.eq(self.opcode == Opcode.OPEN),
+                ]
                 m.next = "LEAVE"
 
     def _tell(self, m: Module) -> None:
@@ -297,7 +304,9 @@ class CommandPort(wiring.Component):
         with m.State("COMPLAIN"):  # which frame is missing
             m.d.comb += [
                 head.valid.eq(1),
-                head.payload.status.eq(Status.OUT_OF_SEQUENCE),
+                head.payload.status.eq(
+                    Mux(self.order.opened, Status.OUT_OF_SEQUENCE, Status.CLOSED)
+                ),
                 body.valid.eq(1),
                 body.payload.data.eq(self.order.expected),
                 body.payload.last.eq(1),

@@ -1,4 +1,4 @@
-"""HELLO: who this board is."""
+"""HELLO and OPEN: who this board is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relaxon.layout import Layout
 
 
 class Identity(wiring.Component):
-    """Gives the bytes of IDENTITY, a HELLO's nonce first.
+    """Gives the bytes of IDENTITY, the greeting's nonce first.
 
     Parameters
     ----------
@@ -26,9 +26,11 @@ class Identity(wiring.Component):
     active : In(1)
         Holds from the answer's first byte until it is complete; then low for a cycle.
     bytes : In(stream of 8)
-        The body of HELLO.
+        The greeting's body.
     expected : In(8)
         The sequence number that is due.
+    opened : In(1)
+        A host has opened the board.
     body : Out(stream of data, last)
         Its bytes.
     """
@@ -40,6 +42,7 @@ class Identity(wiring.Component):
                 "active": In(1),
                 "bytes": In(stream.Signature(8)),
                 "expected": In(8),
+                "opened": In(1),
                 "body": Out(stream.Signature(REPLY_BYTE)),
             }
         )
@@ -67,6 +70,7 @@ class Identity(wiring.Component):
             "nonce": 0,
             "version": protocol.VERSION,
             "expected": self.expected,
+            "opened": self.opened | Const(0, 8),
             **self._told,
             "rx_bytes": self._layout.rx_bytes,
             "slot_bytes": self._layout.slot_bytes,

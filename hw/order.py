@@ -1,4 +1,8 @@
-"""The order of frames: which one is due, and which were carried out already."""
+"""The order of frames: which one is due, and which were carried out already.
+
+A board that was reset expects number 0, which may be just what its host sends next; so it takes no
+command until a host has opened it.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,10 @@ class Order(wiring.Component):
     sequence : In(8)
         A frame's number.
     due, repeated : Out(1)
-        It is the next one; it was carried out and its answer is kept. Otherwise one is missing. Each
-        a cycle after `sequence` was set.
+        It is the next one, and the board is open; it was carried out and its answer is kept.
+        Otherwise one is missing. Each a cycle after `sequence` was set.
+    open : In(1), opened : Out(1)
+        OPEN was answered; it was since the reset.
     aside : In(1)
         Frames have no numbers: every one is due, and none steps on.
     expected : Out(8)
@@ -26,7 +32,7 @@ class Order(wiring.Component):
     step : In(1)
         The frame that was due is carried out, or handed over: on to the next.
     complain, forgive : In(1)
-        OUT_OF_SEQUENCE is being answered; HELLO was.
+        OUT_OF_SEQUENCE or CLOSED is being answered; a greeting was.
     complained : Out(1)
         OUT_OF_SEQUENCE was answered for this gap.
     """
@@ -39,6 +45,8 @@ class Order(wiring.Component):
                 "due": Out(1),
                 "repeated": Out(1),
                 "expected": Out(8),
+                "open": In(1),
+                "opened": Out(1),
                 "step": In(1),
                 "complain": In(1),
                 "forgive": In(1),
@@ -52,15 +60,17 @@ class Order(wiring.Component):
         kept = Signal(range(protocol.SLOTS))  # answers that may be sent again
         m.d.comb += behind.eq(self.expected - self.sequence)
         m.d.sync += [
-            self.due.eq(self.aside | (behind == 0)),
+            self.due.eq(self.aside | (self.opened & (behind == 0))),
             self.repeated.eq((behind != 0) & (behind <= kept)),
         ]
+        with m.If(self.open):
+            m.d.sync += self.opened.eq(1)
         with m.If(self.step & ~self.aside):
             m.d.sync += self.expected.eq(self.expected + 1)
             with m.If(kept != protocol.SLOTS - 1):
                 m.d.sync += kept.eq(kept + 1)
         with m.If((self.step & ~self.aside) | self.forgive):
             m.d.sync += self.complained.eq(0)
-        with m.Elif(self.complain):
+        with m.Elif(self.complain & self.opened):
             m.d.sync += self.complained.eq(1)
         return m

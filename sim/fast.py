@@ -13,6 +13,7 @@ neighbours of the first and the last module.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
@@ -454,10 +455,10 @@ class FastModel:
         self._count()
         return dict(self._counters)
 
-    def clear_counters(self) -> None:
-        """Set every counter to 0."""
+    def set_counters(self, values: Mapping[str, int]) -> None:
+        """Set every counter, those that are not named to 0."""
         self._count()
-        self._counters = dict.fromkeys(CHIP_COUNTERS, 0)
+        self._counters = {name: values.get(name, 0) for name in CHIP_COUNTERS}
 
     def _count(self) -> None:
         """Add the pending log to the counters.

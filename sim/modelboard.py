@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -116,9 +116,9 @@ class ModelBoard(Board):
         """The machine's counters (`relaxon.protocol.CHIP_COUNTERS`); there is no link to count."""
         return self._model.counters
 
-    def clear_counters(self) -> None:
-        """Set every counter to 0."""
-        self._model.clear_counters()
+    def set_counters(self, values: Mapping[str, int]) -> None:
+        """Set every counter, those that are not named to 0."""
+        self._model.set_counters(values)
 
     def build_info(self) -> dict[str, str]:
         """What these sources are."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -61,9 +63,9 @@ class _Batches(Model):
         """A copy of J, W, F and O."""
         return Couplings(**{n: getattr(self, n).astype(np.int16) for n in Couplings.NAMES})
 
-    def clear_counters(self) -> None:
-        """Set every counter to 0."""
-        self.counters = dict.fromkeys(CHIP_COUNTERS, 0)
+    def set_counters(self, values: Mapping[str, int]) -> None:
+        """Set every counter, those that are not named to 0."""
+        self.counters = {name: values.get(name, 0) for name in CHIP_COUNTERS}
 
 
 def _together(results: list[Result]) -> tuple[Outcomes, Activity]:

@@ -22,6 +22,7 @@ from relaxon.layout import Layout
 from relaxon.protocol import (
     ACCESS,
     EXPECTED,
+    GREETINGS,
     HEADER_BYTES,
     HELLO,
     IDENTITY,
@@ -67,6 +68,7 @@ class Twin:
         self._self_test = self_test
         self._deframer = Deframer(self.layout.rx_bytes)
         self._expected = 0
+        self._opened = False
         self._slots: list[tuple[int, bytes] | None] = [None] * SLOTS
         self._gap_told = False
 
@@ -90,9 +92,14 @@ class Twin:
     def _receive(self, message: bytes) -> bytes:
         """The encoded answer to a frame that arrived whole; empty if there is none."""
         sequence, opcode, body = message[0], message[1], message[HEADER_BYTES:]
-        if opcode == Opcode.HELLO and len(body) == HELLO.size:
+        if opcode in GREETINGS and len(body) == HELLO.size:
             self._gap_told = False
-            return _reply(sequence, Status.OK, self._identity(body))
+            reply = _reply(sequence, Status.OK, self._identity(body))
+            self._opened = self._opened or opcode == Opcode.OPEN
+            return reply
+        if not self._opened:
+            self.memory.count("out_of_sequence")
+            return _reply(sequence, Status.CLOSED, EXPECTED.pack(expected=self._expected))
         if sequence == self._expected:
             status, answer = self._execute(opcode, body)
             if status is not Status.OK:
@@ -117,9 +124,10 @@ class Twin:
         structure = self.config.identity()
         return IDENTITY.pack(
             **HELLO.unpack(body), version=protocol.VERSION, expected=self._expected,
-            build=self.build, rx_bytes=self.layout.rx_bytes, slot_bytes=self.layout.slot_bytes,
-            clock_hz=self.clock_hz, features=self._features(), **structure,
-        )
+            opened=self._opened, build=self.build, rx_bytes=self.layout.rx_bytes,
+            slot_bytes=self.layout.slot_bytes, clock_hz=self.clock_hz, features=self._features(),
+            **structure,
+        )  # fmt: skip
 
     def _features(self) -> Feature:
         return Feature(0) if self._self_test is None else Feature.SELF_TEST
@@ -129,7 +137,7 @@ class Twin:
     def _execute(self, opcode: int, body: bytes) -> tuple[Status, bytes]:
         """Status and body of the answer to a command in its turn."""
         match opcode:
-            case Opcode.HELLO:
+            case Opcode.HELLO | Opcode.OPEN:
                 return Status.BAD_LENGTH, b""
             case Opcode.READ | Opcode.WRITE:
                 return self._access(opcode, body)

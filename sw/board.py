@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -98,6 +98,8 @@ class Board(ABC):
     url: str
     config: Config
     """Sizes and widths of the machine; its `registers` are those last written or read."""
+    fresh: bool = True
+    """Nobody had opened it since it was powered up or reset: its couplings are zeros."""
 
     @staticmethod
     def open(url: str, config: Config | None = None, *, timeout: float = 5.0) -> Board:
@@ -160,8 +162,12 @@ class Board(ABC):
         """Every counter the machine has, by the names of `relaxon.protocol.COUNTERS`."""
 
     @abstractmethod
+    def set_counters(self, values: Mapping[str, int]) -> None:
+        """Set every counter, those that are not named to 0; names that it does not have are ignored."""
+
     def clear_counters(self) -> None:
-        """Set every counter to 0."""
+        """Set every counter to 0 (those of a link have counted on by the time they are read)."""
+        self.set_counters({})
 
     @abstractmethod
     def build_info(self) -> dict[str, str]:

@@ -1,7 +1,6 @@
-"""The command line: ``relaxon train``, ``predict``, ``info``, ``serve``, ``verify``, ``selftest``,
-``doctor``.
+"""The command line: ``relaxon predict``, ``info``, ``serve``, ``verify``, ``selftest``, ``doctor``.
 
-The commands for FPGA boards are in `relaxon.cli_boards`.
+The commands that train are in `relaxon.cli_train`, those for FPGA boards in `relaxon.cli_boards`.
 
 Results go to standard output, progress and errors to standard error. An expected error
 (`RelaxonError`) ends with its own exit code, 2 to 7; 1 says that a comparison failed, 130 is Ctrl-C.
@@ -9,7 +8,6 @@ Results go to standard output, progress and errors to standard error. An expecte
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,19 +15,28 @@ import numpy as np
 import typer
 import typer.core
 
-from relaxon import __version__, checkpoint, cli_boards, doctor, report, verify
+from relaxon import __version__, checkpoint, cli_boards, cli_train, doctor, report, verify
 from relaxon.board import Board
-from relaxon.config import PRESETS, Config
+from relaxon.cli_options import (
+    DIFFERENT,
+    INTERRUPTED,
+    BoardOption,
+    CheckpointArgument,
+    JsonOption,
+    LanesOption,
+    ModulesOption,
+    NeuronsOption,
+    PresetOption,
+    StoreOption,
+    escape,
+    given,
+    machine_of,
+    preset_name,
+)
 from relaxon.couplings import Couplings
-from relaxon.data import Dataset, load, load_unlabelled
+from relaxon.data import load, load_unlabelled
 from relaxon.errors import ConfigError, DataError, RelaxonError
 from relaxon.greys import Coding, coding_from_dict
-from relaxon.protocol import STORES
-from relaxon.training import Plan, baseline_accuracy, metrics
-from relaxon.training import train as run_training
-
-DIFFERENT = 1
-INTERRUPTED = 130
 
 
 class Group(typer.core.TyperGroup):
@@ -40,7 +47,7 @@ class Group(typer.core.TyperGroup):
         try:
             return super().invoke(ctx)
         except RelaxonError as error:
-            report.err.print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)
+            report.err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             report.err.print("interrupted")
@@ -52,127 +59,8 @@ app = typer.Typer(
     help="Train and run machines that learn without backpropagation.",
 )  # fmt: skip
 
-PresetName = enum.Enum("PresetName", {name: name for name in PRESETS}, type=str)  # type: ignore[misc]
 
-StoreName = enum.Enum("StoreName", {name: name for name in STORES}, type=str)  # type: ignore[misc]
-
-PresetOption = Annotated[
-    PresetName | None,
-    typer.Option(
-        help="Registers: one module (paper) or many small gated ones (modules). By default the "
-        "latter, unless --neurons is given without --modules."
-    ),
-]
-BoardOption = Annotated[
-    str, typer.Option(help="model, sim, serial:PORT[@BAUD] or tcp:HOST:PORT.", metavar="URL")
-]
-DataOption = Annotated[
-    str, typer.Option(help="digits, mnist:DIR, fashion:DIR or FILE.npz.", metavar="SOURCE")
-]
-EntangleOption = Annotated[
-    int | None, typer.Option(help="Project the samples to N bits.", metavar="N", min=1)
-]
-ModulesOption = Annotated[int | None, typer.Option(help="Modules; the preset's by default.")]
-NeuronsOption = Annotated[int | None, typer.Option(help="Neurons per module.")]
-LanesOption = Annotated[int | None, typer.Option(help="Neurons computed per clock cycle.")]
-StoreOption = Annotated[
-    StoreName | None,
-    typer.Option(
-        help="Weight store: skewed (the default; true dual-port memory, fast) or column "
-        "(single-port memory). Results do not depend on it, cycles do."
-    ),
-]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures there, too.")]
-CheckpointArgument = Annotated[Path, typer.Argument(help="A checkpoint, such as couplings.npz.")]
-
-
-@app.command()
-def train(
-    preset: PresetOption = None,
-    board: BoardOption = "model",
-    data: DataOption = "digits",
-    entangle: EntangleOption = None,
-    modules: ModulesOption = None,
-    neurons: NeuronsOption = None,
-    lanes: LanesOption = None,
-    store: StoreOption = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the training set.", min=1)] = 10,
-    settle: Annotated[
-        int | None,
-        typer.Option(help="Last epochs in which the readout alone learns; a fifth by default.", min=0),
-    ] = None,
-    samples: Annotated[
-        int | None, typer.Option(help="Train on so many of the training samples only.", min=1)
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Couplings, order, projection and what is held out.", min=0)
-    ] = 0,
-    out: Annotated[
-        Path | None, typer.Option(help="Where results go; runs/… by default.", metavar="DIR")
-    ] = None,
-    json_file: JsonOption = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Repeat it on the model and compare everything.")
-    ] = False,
-    clock: Annotated[float, typer.Option(help="MHz, for the samples/s figure.", min=0.001)] = 50.0,
-    baseline: Annotated[
-        bool, typer.Option("--baseline", help="Fit logistic regression on the same bits, too.")
-    ] = False,
-) -> None:
-    """Train a machine on a dataset and test it.
-
-    Writes couplings.npz, metrics.json, accuracy.png and couplings.png. Ctrl-C ends early and still
-    writes them.
-    """
-    dataset = load(data, entangle=entangle, seed=seed)
-    if samples is not None:
-        dataset = dataset.subset(samples, seed)
-    chosen = _preset(preset, modules, neurons)
-    config = _machine(chosen, dataset.inputs, dataset.classes, modules, neurons, lanes, store)
-    plan = Plan(epochs, seed, test_epochs=board == "model", settle=settle)
-    start = Couplings.fresh(config, seed, chosen)
-    total = epochs * len(dataset.x_train)
-
-    reached = None
-    if baseline:
-        with report.err.status("fitting logistic regression"):
-            reached = baseline_accuracy(dataset)
-    with report.err.status(f"opening board {board}"):
-        opened = Board.open(board, config)
-    with opened:
-        opened.load(start)
-        with report.training_progress("training", total) as observe:
-            run = run_training(opened, dataset, plan, observe)
-        learned = opened.couplings()
-    figures = metrics(run, config, clock) | {
-        "train_samples": len(dataset.x_train),
-        "test_samples": len(dataset.x_test),
-        "epochs": epochs,
-        "settle": plan.settle,
-        "equal_to_model": None,
-        "baseline_accuracy": reached,
-        "preset": chosen, "board": board, "data": data, "entangle": entangle, "seed": seed,
-        "config": config.structure(), "registers": config.registers.as_dict(),
-    }  # fmt: skip
-    folder = out if out is not None else Path("runs") / _run_name(dataset, config, board, seed)
-    report.write_run(folder, dataset, config, start, learned, run, figures)
-    if check and not run.interrupted:
-        with report.training_progress("on the model", total, lines=False) as observe:
-            findings = verify.against_model(
-                config, start, dataset, plan, run, learned, observe, fast=board == "model"
-            )
-        figures["equal_to_model"] = all(f.agrees for f in findings)
-        figures["differences"] = {f.what: f.differ for f in findings if not f.agrees}
-        report.out.print("compared with the reference model after the same samples:")
-        report.show_findings(findings)
-    for path in (folder / "metrics.json", json_file):
-        if path is not None:
-            report.write_json(path, figures)
-    report.show_run(dataset, config, figures, folder)
-    if figures["equal_to_model"] is False:
-        raise typer.Exit(DIFFERENT)
-    if run.interrupted:
-        raise typer.Exit(INTERRUPTED)
+cli_train.register(app)
 
 
 @app.command()
@@ -266,8 +154,8 @@ def serve(
     if like is not None:
         config = checkpoint.load(like).config
     else:
-        chosen = _preset(preset, modules, neurons)
-        config = _machine(chosen, inputs, classes, modules, neurons, lanes, store)
+        chosen = preset_name(preset, modules, neurons)
+        config = machine_of(chosen, inputs, classes, modules, neurons, lanes, store)
     address = None if tcp is None else _address(tcp)
     wanted = pty or link is not None or address is None
     serve_board(config, tcp=address, pty=wanted, link=link, announce=report.out.print)
@@ -282,7 +170,7 @@ def verify_command(
 ) -> None:
     """Replay a recorded run on a board; exit 0 only if every weight, state and prediction agrees."""
     recorded = verify.load_run(file)
-    config = recorded.config.replace(**_given(lanes=lanes, store=store))
+    config = recorded.config.replace(**given(lanes=lanes, store=store))
     total = len(recorded.arrays["x"]) + len(recorded.arrays.get("prediction_after", ()))
     with Board.open(board, config) as opened, report.progress("replaying", total) as advance:
         findings = verify.replay(opened, recorded, advance)
@@ -314,15 +202,15 @@ def selftest(
     """
     from relaxon.sim.selftest import expected
 
-    chosen = _preset(preset, modules, neurons)
-    wanted = _machine(chosen, inputs, 10, modules, neurons, lanes, store) if board == "sim" else None
+    chosen = preset_name(preset, modules, neurons)
+    wanted = machine_of(chosen, inputs, 10, modules, neurons, lanes, store) if board == "sim" else None
     with report.err.status(f"opening board {board}"):
         opened = Board.open(board, wanted)
     with opened, report.err.status("the board tests itself"):
         tested = opened.self_test(timeout=timeout)
         told = opened.build_info()
         signature = expected(opened.config).signature
-    report.out.print(f"{board}: {_escape(', '.join(f'{k} {v}' for k, v in told.items()))}")
+    report.out.print(f"{board}: {escape(', '.join(f'{k} {v}' for k, v in told.items()))}")
     report.out.print(f"signature {tested.signature:#010x}, the model's {signature:#010x}")
     if tested.signature != signature:
         report.out.print("[bold red]FAILED[/]: the board does not compute what the model does")
@@ -343,7 +231,7 @@ def doctor_command() -> None:
             "[green]ok[/]  " if check.found else "[bold red]MISSING[/]" if check.needed else "-   "
         )
         detail = check.found or f"for {check.purpose}; {check.advice}"
-        report.out.print(f"{mark} {check.name}: {_escape(detail)}", soft_wrap=True)
+        report.out.print(f"{mark} {check.name}: {escape(detail)}", soft_wrap=True)
     if not doctor.healthy(checks):
         raise typer.Exit(DIFFERENT)
     report.out.print("everything needed is there")
@@ -362,36 +250,6 @@ def _main(
 
 
 # ---- helpers ------------------------------------------------------------------------------------
-
-
-def _preset(given: Any, modules: int | None, neurons: int | None) -> str:
-    """The preset asked for; one module of so many neurons if that is all that was said."""
-    if given is not None:
-        return str(given.value)
-    return "paper" if neurons is not None and modules is None else "modules"
-
-
-def _machine(
-    preset: str, inputs: int, classes: int,
-    modules: int | None, neurons: int | None, lanes: int | None, store: Any,
-) -> Config:  # fmt: skip
-    """The preset's configuration for these sizes; None leaves a size to the preset."""
-    sizes = _given(modules=modules, neurons=neurons, lanes=lanes, store=store)
-    return Config.preset(preset, inputs=inputs, classes=classes, **sizes)
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    """Those options that were given, names of an enumeration as plain text."""
-    return {
-        name: value.value if isinstance(value, enum.Enum) else value
-        for name, value in options.items()
-        if value is not None
-    }
-
-
-def _run_name(data: Dataset, config: Config, board: str, seed: int) -> str:
-    kind = board.partition(":")[0]
-    return f"{data.name}-n{data.inputs}-{config.modules}x{config.neurons}-{kind}-seed{seed}"
 
 
 def _samples_for(
@@ -417,11 +275,6 @@ def _address(text: str) -> tuple[str, int]:
     if not port.isdecimal() or int(port) > 65535:
         raise ConfigError(f"tcp must be [HOST:]PORT with a port up to 65535, not {text!r}")
     return host or "127.0.0.1", int(port)
-
-
-def _escape(text: str) -> str:
-    """Square brackets are not markup."""
-    return text.replace("[", r"\[")
 
 
 def main() -> None:

@@ -35,6 +35,10 @@ class IdentityError(LinkError):
     exit_code = 5
 
 
+class ResetError(LinkError):
+    """The board was powered up or reset since it was opened: what it had learned is gone."""
+
+
 class CommandError(LinkError):
     """The board refused a command and said why."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,7 @@ class LinkBoard(Board):
     IdentityError
         The board is not the machine wanted; every difference is listed.
     LinkError
-        It does not answer.
+        It does not answer; of a later call, too, as `ResetError` where the board was reset meanwhile.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class LinkBoard(Board):
         self.url = url or type(transport).__name__
         try:
             self.session = Session(transport, timeout=timeout)
-            self.identity = self.session.identity
+            self.identity, self.fresh = self.session.identity, self.session.fresh
             self.config = _agreed(self.identity, config)
             self._layout = Layout(self.config)
             if config is None:
@@ -259,9 +259,10 @@ class LinkBoard(Board):
         values = np.frombuffer(data, "<u8").tolist()
         return {c.name: v for c, v in zip(COUNTERS, values, strict=True)}
 
-    def clear_counters(self) -> None:
-        """Set every counter to 0 (those of the link have counted on by the time they are read)."""
-        self.write_words(Space.COUNTERS, 0, bytes(len(COUNTERS) * protocol.COUNTER_BYTES))
+    def set_counters(self, values: Mapping[str, int]) -> None:
+        """Set every counter, those that are not named to 0."""
+        words = [values.get(counter.name, 0) for counter in COUNTERS]
+        self.write_words(Space.COUNTERS, 0, np.array(words, "<u8").tobytes())
 
     def build_info(self) -> dict[str, str]:
         """What the board tells of its build. `DataError` if that is no such text."""

@@ -17,7 +17,7 @@ import enum
 import struct
 from dataclasses import dataclass
 
-VERSION = 3
+VERSION = 4
 """Protocol version; a host refuses a board that speaks another one."""
 
 SLOTS = 16
@@ -37,7 +37,8 @@ ENCODING_BYTES = 2
 
 
 class Opcode(enum.IntEnum):
-    """What a host asks. HELLO is answered whatever its sequence number; all others in order."""
+    """What a host asks. HELLO and OPEN are answered whatever their sequence numbers; all others in
+    order, once the board was opened."""
 
     HELLO = 0x01
     READ = 0x02
@@ -46,6 +47,10 @@ class Opcode(enum.IntEnum):
     INFER = 0x05
     SCORE = 0x06
     SELF_TEST = 0x07
+    OPEN = 0x08
+
+
+GREETINGS = (Opcode.HELLO, Opcode.OPEN)
 
 
 class Status(enum.IntEnum):
@@ -57,6 +62,7 @@ class Status(enum.IntEnum):
     BAD_ADDRESS = 0x03
     BAD_LABEL = 0x04
     OUT_OF_SEQUENCE = 0x05
+    CLOSED = 0x06
 
 
 STATUS_HELP = {
@@ -66,6 +72,7 @@ STATUS_HELP = {
     Status.BAD_ADDRESS: "a word outside the space, or an unknown space",
     Status.BAD_LABEL: "the label is not below `classes`",
     Status.OUT_OF_SEQUENCE: "a frame went missing; the body says which sequence number is expected",
+    Status.CLOSED: "the board was powered up or reset and not opened since",
 }
 
 
@@ -127,6 +134,7 @@ class Fields:
 
 
 HELLO = Fields(nonce="u32")
+"""The body of HELLO, and of OPEN."""
 ACCESS = Fields(space="u8", address="u32", count="u8")
 """READ's body; WRITE's body is this followed by `count` words."""
 TRAIN = Fields(label="u8")
@@ -134,15 +142,15 @@ TRAIN = Fields(label="u8")
 Bit n%8 of byte n//8 is 1 where x[n] = +1; unused bits are ignored."""
 
 IDENTITY = Fields(
-    nonce="u32", version="u8", expected="u8", build="u32", modules="u16", neurons="u16",
-    inputs="u16", classes="u16", weight_bits="u8", readout_bits="u8", lanes="u16", store="u8",
-    field_bits="u8", rx_bytes="u16", slot_bytes="u16", clock_hz="u32",
+    nonce="u32", version="u8", expected="u8", opened="u8", build="u32", modules="u16",
+    neurons="u16", inputs="u16", classes="u16", weight_bits="u8", readout_bits="u8", lanes="u16",
+    store="u8", field_bits="u8", rx_bytes="u16", slot_bytes="u16", clock_hz="u32",
     features="u8",
 )
-"""HELLO's answer: the caller's nonce, the protocol version, the sequence number the board
-expects next, the build, the configuration, the receive buffer (the byte credit), the largest
-encoded reply, the clock (0 in simulation) and what else it has (`Feature`). `store` is a place in
-`STORES`."""
+"""HELLO's answer, and OPEN's: the caller's nonce, the protocol version, the sequence number the board
+expects next, whether it was opened since power-up, the build, the configuration, the receive buffer
+(the byte credit), the largest encoded reply, the clock (0 in simulation) and what else it has
+(`Feature`). `store` is a place in `STORES`."""
 STORES = ("column", "skewed")
 """Kinds of weight store. `column`: words of one column, learned by columns; one access per cycle; the
 readout in the same memory, compact lanes without chain coupling.
@@ -150,7 +158,7 @@ readout in the same memory, compact lanes without chain coupling.
 OUTCOME = Fields(prediction="u8", learned="u8", sweeps="u16", unstable="u16")
 """TRAIN's and INFER's answer; SCORE's is this followed by `classes` scores of 4 bytes (i32)."""
 EXPECTED = Fields(expected="u8")
-"""The body of an OUT_OF_SEQUENCE answer."""
+"""The body of an OUT_OF_SEQUENCE answer, and of CLOSED."""
 SELF_TEST = Fields(result="u8", signature="u32")
 """The word of Space.SELF_TEST: a `Verdict`, and the signature that was measured."""
 BUILD_BYTES = 256

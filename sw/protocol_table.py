@@ -29,14 +29,17 @@ BEHAVIOUR = """\
    shorter than {overhead} bytes or a wrong CRC is dropped and counted in `bad_frames`. One for which
    the receive buffer (`rx_bytes` of IDENTITY; {slots} frames) has no room is dropped and counted in
    `overflows`. All others count in `frames`.
-2. HELLO is answered whatever its sequence number and changes nothing. Its answer carries `expected`,
-   the sequence number the board wants next (0 after power-up).
+2. HELLO and OPEN are answered whatever their sequence numbers. The answer carries `expected`, the
+   sequence number the board wants next (0 after power-up), and `opened`, 1 if there was an OPEN
+   since power-up or reset, this one not counted. Any other frame before the first OPEN is answered
+   CLOSED, each time, and counted in `out_of_sequence`. That is all that OPEN does; HELLO does
+   nothing.
 3. A frame with that number is carried out. Its answer is kept in slot (sequence mod {slots}), and
    `expected` goes up by one (mod 256).
 4. A frame with one of the {window} numbers before it was carried out already: it is not carried out
    again, its kept answer is sent again, and `duplicates` counts it.
 5. Any other frame is OUT_OF_SEQUENCE and counted in `out_of_sequence`; the answer says which number
-   is expected. It is given once, until the expected frame has come or a HELLO was answered.
+   is expected. It is given once, until the expected frame has come or a HELLO or OPEN was answered.
 6. An error in a command (a status other than OK) has an empty body, counts in `refused`, and takes
    its place in the sequence. Checked are, in this order: the opcode; for READ and WRITE that the body
    holds the access, that the words exist, that they fit an answer and the length is right; for
@@ -47,8 +50,10 @@ an answer; after a time-out it sends again from the oldest frame without one. Ho
 frame arrives, it is learned once.
 
 A host that connects sends HELLO with a nonce of its own choice and drops everything until the answer
-that repeats it. Relaxon's driver does this twice, the second time with a sequence number half-way
-round from `expected`, so that no late answer can pass for one to a command.
+that repeats it. Relaxon's driver then does the same with OPEN, with a sequence number half-way round
+from `expected`, so that no late answer can pass for one to a command. It never sends OPEN again: so
+a board that is reset, and may expect the very number that comes next, cannot learn the rest of a
+stream whose beginning it has lost.
 
 Link counters count on reception: a READ of the counters has counted its own frame.
 
@@ -91,7 +96,7 @@ def document() -> str:
     words = f"{fields(protocol.ACCESS)}"
     element, bit = "an element of 1 or 2 bytes", "a bit, 1 where s = +1,"
     bodies = {
-        Opcode.HELLO: (fields(protocol.HELLO), fields(protocol.IDENTITY)),
+        **dict.fromkeys(protocol.GREETINGS, (fields(protocol.HELLO), fields(protocol.IDENTITY))),
         Opcode.READ: (words, "`count` words"),
         Opcode.WRITE: (f"{words}, `count` words", "nothing"),
         Opcode.TRAIN: (f"{fields(protocol.TRAIN)}, input bits", fields(protocol.OUTCOME)),

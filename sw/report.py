@@ -64,11 +64,16 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def training_progress(what: str, total: int, *, lines: bool = True) -> Iterator[Observer]:
-    """A bar for `relaxon.training.train` with the running accuracy, and a line after each epoch."""
+def training_progress(
+    what: str, total: int, *, start: int = 0, lines: bool = True
+) -> Iterator[Observer]:
+    """A bar for `relaxon.training.train` with the running accuracy, and a line after each epoch.
+
+    `start` samples were done before.
+    """
     shown = 0
     with _bar() as bar:
-        task = bar.add_task(what, total=total, note="")
+        task = bar.add_task(what, total=total, completed=start, note="")
 
         def observe(run: Run, done: int) -> None:
             nonlocal shown

@@ -7,6 +7,9 @@ sending a frame again is always safe (`relaxon.protocol`). Frames are sent again
 * when the board says that one is missing (OUT_OF_SEQUENCE): all that have no reply,
 * when a later reply arrives, so this one was lost: the oldest,
 * when nothing arrives for a while: all that have no reply; the while doubles each time.
+
+A board that was reset on the way takes no command until somebody opens it (OPEN), which a session
+does once, at its beginning: so it cannot learn the rest of a stream whose beginning it lost.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from relaxon import protocol
-from relaxon.errors import CommandError, IdentityError, LinkError
+from relaxon.errors import CommandError, IdentityError, LinkError, ResetError
 from relaxon.framing import DELIMITER_BYTE, Deframer, encode
 from relaxon.protocol import CRC_BYTES, HEADER_BYTES, STATUS_HELP, WINDOW, Opcode, Status
 from relaxon.transport import Transport
@@ -36,6 +39,7 @@ class Identity:
     nonce: int
     version: int
     expected: int
+    opened: int
     build: int
     modules: int
     neurons: int
@@ -102,6 +106,13 @@ class Session:
         Nothing answers.
     IdentityError
         The board speaks another protocol version.
+
+    Attributes
+    ----------
+    identity
+        What the board said when it was opened.
+    fresh
+        Nobody had opened it since power-up.
     """
 
     def __init__(self, transport: Transport, *, timeout: float = 5.0, retry: float = 0.1):
@@ -115,8 +126,10 @@ class Session:
         self._pace = 0.0
         self._patience = self.retry
         self._expected: int | None = None  # by OUT_OF_SEQUENCE, until dealt with
+        self._closed = False  # it says so, until dealt with
         self._owner: object | None = None  # the run under way, or interrupted
-        self.identity = self._hello()
+        self.fresh = False
+        self.identity = self._greet(Opcode.OPEN)
         self._next = self.identity.expected
 
     @property
@@ -142,7 +155,9 @@ class Session:
         CommandError
             The board refused a command; those sent after it may have been executed.
         LinkError
-            No progress within `timeout`; the board was reset; or another run has begun meanwhile.
+            No progress within `timeout`; or another run has begun meanwhile.
+        ResetError
+            The board was reset.
         """
         owner = self._claim()
         source = iter(commands)
@@ -171,10 +186,11 @@ class Session:
     def resynchronise(self) -> None:
         """Ask the board how far it got and go on from there; replies under way are given up.
 
-        Raises `LinkError` if it is at a place where no command of this session can have put it.
+        Raises `ResetError` if it was reset, `LinkError` if it is at a place where no command of this
+        session can have put it.
         """
         self.statistics.resynchronised += 1
-        identity = self._hello()
+        identity = self._greet(Opcode.HELLO)
         self._check_place(identity)
         self._window.clear()
         self._in_flight = 0
@@ -235,7 +251,11 @@ class Session:
                 break
             if now >= deadline:
                 raise self._silence(oldest)
-            if self._expected is not None:
+            if self._closed:
+                self._check_place(self._greet(Opcode.HELLO))
+                self._resend()
+                clean = False
+            elif self._expected is not None:
                 self._bridge_gap(self._expected)
                 clean = False
             elif not oldest.hurried and any(sent.reply for sent in self._window):
@@ -263,6 +283,9 @@ class Session:
 
     def _take(self, message: bytes) -> None:
         """File one message: the reply of a frame under way, a complaint, or nothing of interest."""
+        if message[1] == Status.CLOSED:
+            self._closed = True
+            return
         if message[1] == Status.OUT_OF_SEQUENCE:
             if len(message) == HEADER_BYTES + protocol.EXPECTED.size:
                 self._expected = message[HEADER_BYTES]
@@ -278,7 +301,7 @@ class Session:
         self._expected = None
         self.statistics.gaps += 1
         if not self._possible(expected):
-            self._check_place(self._hello())
+            self._check_place(self._greet(Opcode.HELLO))
         self._resend()
 
     def _possible(self, expected: int) -> bool:
@@ -288,13 +311,18 @@ class Session:
 
     def _check_place(self, identity: Identity) -> None:
         """Raise unless this is the board of before, at a place where this session can be."""
-        if replace(identity, nonce=0, expected=0) != replace(self.identity, nonce=0, expected=0):
+        if _lasting(identity) != _lasting(self.identity):
             raise IdentityError("another board has taken the place of this one: open it again")
+        if not identity.opened:
+            raise ResetError(
+                "the board was powered up or reset since it was opened, and its couplings are gone: "
+                "open it again, load the couplings, and go on from there"
+            )
         if not self._possible(identity.expected):
             raise LinkError(
                 f"the board lost its place: it expects sequence number {identity.expected}, which "
-                f"is none of this session's {len(self._window)} outstanding ones; it was reset, or "
-                "somebody else uses it: open it again and load the couplings"
+                f"is none of this session's {len(self._window)} outstanding ones; somebody else uses "
+                "it: open it again and load the couplings"
             )
 
     def _silence(self, oldest: _Sent) -> LinkError:
@@ -307,25 +335,27 @@ class Session:
 
     # ---- greeting ---------------------------------------------------------------------------
 
-    def _hello(self) -> Identity:
+    def _greet(self, opcode: Opcode) -> Identity:
         """The board's identity, after everything that was still under way has gone by.
 
-        Asked twice: the answer to the first tells which sequence number the second may bear so
-        that no copy of its answer can be taken for a command's reply.
+        HELLO goes first: its answer tells which sequence number the second greeting, of `opcode`, may
+        bear so that no copy of its answer can be taken for a command's reply.
         """
         self._deframer.reset()
-        self._expected = None
+        self._expected, self._closed = None, False
         deadline = time.monotonic() + self.timeout
-        first = self._ask(0, deadline)
-        return self._ask((first.expected + _AWAY) & 0xFF, deadline)
+        first = self._ask(Opcode.HELLO, 0, deadline)
+        if opcode is Opcode.OPEN:
+            self.fresh = not first.opened
+        return self._ask(opcode, (first.expected + _AWAY) & 0xFF, deadline)
 
-    def _ask(self, sequence: int, deadline: float) -> Identity:
-        """One HELLO and its answer; each repetition has a nonce of its own, the last one counts."""
+    def _ask(self, opcode: Opcode, sequence: int, deadline: float) -> Identity:
+        """One greeting and its answer; each repetition has a nonce of its own, the last one counts."""
         patience, now = self.retry, time.monotonic()
         while now < deadline:
             nonce = secrets.randbits(32)
-            hello = bytes((sequence, Opcode.HELLO)) + protocol.HELLO.pack(nonce=nonce)
-            self.transport.write(DELIMITER_BYTE + encode(hello))
+            greeting = bytes((sequence, opcode)) + protocol.HELLO.pack(nonce=nonce)
+            self.transport.write(DELIMITER_BYTE + encode(greeting))
             again = min(now + patience, deadline)
             patience *= 2
             while (now := time.monotonic()) < again:
@@ -340,6 +370,11 @@ class Session:
             else "is it powered, running Relaxon, and is this the right port and baud rate?"
         )
         raise LinkError(f"the board did not answer within {self.timeout:g} s; {hint}")
+
+
+def _lasting(identity: Identity) -> Identity:
+    """What does not change while a board runs."""
+    return replace(identity, nonce=0, expected=0, opened=0)
 
 
 def _identity(body: bytes, nonce: int) -> Identity | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,6 +100,9 @@ class Run:
         The board's, when last read.
     interrupted
         Ctrl-C ended it.
+    resumed
+        Numbers of slices before which it went on from a checkpoint (`relaxon.resume`): couplings and
+        state were written then, so the next sample made its fields anew, which takes more cycles.
     """
 
     samples: int = 0
@@ -116,6 +119,7 @@ class Run:
     cycles_per_inference: float | None = None
     counters: dict[str, int] = field(default_factory=dict)
     interrupted: bool = False
+    resumed: list[int] = field(default_factory=list)
 
     def count(self, board: Board) -> dict[str, int]:
         """Read the counters; returns how far they came since they were last read."""
@@ -172,18 +176,37 @@ Observer = Callable[[Run, int], object]
 """Called now and then with the run and the number of training samples finished since."""
 
 
-def train(board: Board, data: Dataset, plan: Plan, observe: Observer | None = None) -> Run:
+def train(
+    board: Board, data: Dataset, plan: Plan, observe: Observer | None = None, *,
+    run: Run | None = None, keep: Callable[[Run], object] | None = None,
+    anew: Collection[int] = (),
+) -> Run:  # fmt: skip
     """Train a board on a dataset, then test it; its counters are cleared first.
 
     The registers are those of `Plan.registers` while training, and at the end what they were.
 
     Ctrl-C (`KeyboardInterrupt`) ends the run early; the board can be read afterwards.
+
+    Parameters
+    ----------
+    board, data, plan
+        What to train, on what, and how.
+    observe
+        Hears of what is done.
+    run
+        The account of a run to go on with (`relaxon.resume`); its counters are given to the board.
+    keep
+        Called with the account before the first slice and after each; the board is at rest then,
+        and holds what it has learned so far.
+    anew
+        Numbers of slices before which couplings and state are read and written again: what a run
+        that was resumed there did (`Run.resumed`), for comparison.
     """
-    run, registers = Run(), board.registers
-    board.clear_counters()
-    run.counters = board.counters()
+    run, registers = run or Run(), board.registers
+    board.set_counters(run.counters)
+    run.counters = run.counters or board.counters()
     try:
-        _train(board, data, plan, run, observe)
+        _train(board, data, plan, run, observe, keep or (lambda run: None), anew)
     except KeyboardInterrupt:
         run.interrupted = True
         grown = run.count(board)
@@ -192,13 +215,22 @@ def train(board: Board, data: Dataset, plan: Plan, observe: Observer | None = No
     return run
 
 
-def _train(board: Board, data: Dataset, plan: Plan, run: Run, observe: Observer | None) -> None:
+def _train(
+    board: Board, data: Dataset, plan: Plan, run: Run, observe: Observer | None,
+    keep: Callable[[Run], object], anew: Collection[int],
+) -> None:  # fmt: skip
     n, registers = len(data.x_train), board.registers
-    order = np.arange(n)
-    for epoch, part in plan.slices(n):
-        if part.start == 0:
+    done, order = len(run.slices), np.arange(n)
+    keep(run)
+    for number, (epoch, part) in enumerate(plan.slices(n)):
+        if number < done:
+            continue
+        if part.start == 0 or number == done:
             order = plan.order(n, epoch)
             board.registers = plan.registers(registers, epoch)
+        if number in anew:
+            board.load(board.couplings())
+            board.write("state", board.read("state"))
         which = order[part]
         started = time.perf_counter()
         outcomes = board.train(
@@ -218,6 +250,7 @@ def _train(board: Board, data: Dataset, plan: Plan, run: Run, observe: Observer 
                 _test(board, data, run, epoch, observe)
             if observe is not None:
                 observe(run, 0)
+        keep(run)
 
 
 def _test(board: Board, data: Dataset, run: Run, epoch: int, observe: Observer | None) -> None:

@@ -83,7 +83,7 @@ def against_model(
     """
     with _reference(config) if fast else Board.open("model", config) as model:
         model.load(start)
-        wanted = train(model, data, plan, observe)
+        wanted = train(model, data, plan, observe, anew=run.resumed)
         couplings = model.couplings()
     if wanted.interrupted:
         raise KeyboardInterrupt

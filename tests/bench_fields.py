@@ -15,6 +15,7 @@ from relaxon import Config, Couplings
 from relaxon.framing import encode
 from relaxon.hw.cluster import LANES
 from relaxon.layout import Layout
+from relaxon.protocol import HELLO, Opcode
 from relaxon.sim.modelboard import ModelBoard
 from relaxon.sim.testbench.bench import parameters, start
 
@@ -39,6 +40,10 @@ class Host:
             await ClockCycles(self._dut.clk, ACCEPTED)
             if not self._dut.idle.value:
                 await RisingEdge(self._dut.idle)
+
+    async def open(self) -> None:
+        """Open the board, which takes no sequence number."""
+        await self._write(encode(bytes([0, Opcode.OPEN]) + HELLO.pack(nonce=0)))
 
     async def _write(self, data: bytes) -> None:
         self._dut.rx__valid.value = 1
@@ -90,6 +95,7 @@ async def fields_are_what_the_couplings_say(dut):
     await start(dut, rx__valid=0, tx__ready=1, start_self_test=0)
     host, fields, model = Host(dut), Fields(dut, config), ModelBoard(config)
     model.load(couplings)
+    await host.open()
     await host.send(write_registers(config))
     for name in Couplings.NAMES:
         await host.send(write(layout, name, getattr(couplings, name)))

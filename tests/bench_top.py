@@ -51,9 +51,9 @@ class Host:
         sequence, self._sequence = self._sequence, (self._sequence + 1) & 0xFF
         return encode(bytes([sequence]) + command)
 
-    async def hello(self) -> None:
-        """Ask who is there, which takes no sequence number."""
-        await self.call(bytes([Opcode.HELLO]) + HELLO.pack(nonce=0x12345678))
+    async def open(self) -> None:
+        """Open the board, which takes no sequence number."""
+        await self.call(bytes([Opcode.OPEN]) + HELLO.pack(nonce=0x12345678))
         self._sequence -= 1
 
 
@@ -75,7 +75,7 @@ async def trains_over_the_pins_as_the_model_does(dut):
     before = random_couplings(config, seed=1)
     x, y = random_samples(config, SAMPLES, seed=2)
 
-    await host.hello()
+    await host.open()
     await host.call(*write_registers(config))
     for name in Couplings.NAMES:
         await host.call(*write(layout, name, getattr(before, name)))
@@ -111,6 +111,7 @@ async def a_button_starts_the_self_test_and_lamps_tell(dut):
     await ClockCycles(dut.clk, 2)
     assert not dut.idle.value
     twin.self_test()
+    await host.open()
     await host.call(*train(Layout(config), x, y))  # these frames wait, and keep their numbers
     assert lamps.lit() == {"passed"}
     assert lamps.seen == {"learning", "testing", "passed"}

@@ -14,6 +14,7 @@ from relaxon.linkboard import LinkBoard
 from relaxon.protocol import (
     ACCESS,
     COUNTERS,
+    GREETINGS,
     HEADER_BYTES,
     HELLO,
     IDENTITY,
@@ -54,7 +55,7 @@ class Frames:
         near = (expected - rng.randrange(20)) & 0xFF
         sequence = rng.choices((expected, near, rng.randrange(256)), (8, 2, 1))[0]
         others = [opcode for opcode in Opcode if opcode != Opcode.SELF_TEST]  # which takes its time
-        opcode = rng.choice((*others * 3, Opcode.TRAIN, Opcode.SELF_TEST, 0, 8, 200))
+        opcode = rng.choice((*others * 3, Opcode.TRAIN, Opcode.SELF_TEST, 0, 9, 200))
         frame = encode(bytes((sequence, opcode)) + self._body(opcode))
         at = rng.randrange(len(frame))
         damage = rng.random()
@@ -75,7 +76,7 @@ class Frames:
 
     def _body(self, opcode: int) -> bytes:
         rng = self.rng
-        if opcode == Opcode.HELLO:
+        if opcode in GREETINGS:
             body = rng.randbytes(HELLO.size)
         elif opcode in (Opcode.READ, Opcode.WRITE):
             body = self._access(opcode)
@@ -122,8 +123,8 @@ def everything(transport: Transport) -> bytes:
     return said
 
 
-def hello() -> bytes:
-    return encode(bytes((0, Opcode.HELLO)) + HELLO.pack(nonce=1))
+def greeting(opcode: Opcode) -> bytes:
+    return encode(bytes((0, opcode)) + HELLO.pack(nonce=1))
 
 
 def said_once(answers: list[bytes]) -> list[bytes]:
@@ -150,13 +151,13 @@ class Pair:
 
     def __init__(self, interval: int = 1) -> None:
         self.chip = SimulatedTransport(CONFIG, interval=interval)
-        self.chip.write(hello())
+        self.chip.write(greeting(Opcode.HELLO))
         (identity,) = messages(everything(self.chip))
         self.twin = Twin(
             CONFIG, build=IDENTITY.unpack(identity[HEADER_BYTES:])["build"], about=told(),
             self_test=expected(CONFIG).signature,
         )  # fmt: skip
-        assert messages(self.twin.feed(hello())) == [identity]
+        assert messages(self.twin.feed(greeting(Opcode.HELLO))) == [identity]
 
     def check(self, data: bytes, wanted: bytes) -> None:
         """The chip answers `data` as the twin did."""
@@ -203,7 +204,7 @@ def test_frames_that_overlap_are_answered_as_one_by_one(seed: int):
 def test_samples_wait_for_answers_that_wait_for_the_line():
     """More frames than a host may send: their answers are longer, until all slots are taken."""
     pair, frames = Pair(interval=40), Frames(9)
-    samples = [frames.sample(number) for number in range(90)]
+    samples = [greeting(Opcode.OPEN), *(frames.sample(number) for number in range(90))]
     wanted = b"".join(pair.twin.feed(frame) for frame in samples)
     pair.chip.write(b"".join(samples))
     assert everything(pair.chip) == wanted

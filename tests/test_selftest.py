@@ -44,6 +44,7 @@ CONFIG = Config(modules=3, neurons=5, inputs=11, classes=4, lanes=8)
 TINY = Config(modules=2, neurons=4, inputs=6, classes=3, lanes=4)
 VERDICT = bytes((Opcode.READ,)) + ACCESS.pack(space=Space.SELF_TEST, address=0, count=1)
 ASK = bytes((Opcode.SELF_TEST,))
+OPEN = encode(bytes((0, Opcode.OPEN)) + HELLO.pack(nonce=0))
 
 
 # ---- parts --------------------------------------------------------------------------------------
@@ -265,8 +266,8 @@ def test_a_fault_is_found(fault: Callable[[str], str]) -> None:
 def test_a_board_without_a_self_test_says_so() -> None:
     transport = SimulatedTransport(path=library_of(emit(Core(TINY), reset=False)))
     twin = Twin(TINY)
-    for number, body in enumerate((ASK, VERDICT, b"\x08")):
-        frame = encode(bytes([number]) + body)
+    unknown = (ASK, VERDICT, b"\x09")
+    for frame in (OPEN, *(encode(bytes([n]) + body) for n, body in enumerate(unknown))):
         transport.write(frame)
         assert everything(transport) == Deframer(0xFFFF).feed(twin.feed(frame))
     with LinkBoard(transport, TINY) as board:
@@ -282,6 +283,7 @@ def test_the_twin_tells_what_it_measured() -> None:
     right = expected(CONFIG).signature
     for wanted, result in ((right, Verdict.PASSED), (right ^ 1, Verdict.FAILED)):
         twin = Twin(CONFIG, self_test=wanted)
+        twin.feed(OPEN)
         answers = [
             message
             for number, command in enumerate((VERDICT, ASK + b"x", ASK, VERDICT))

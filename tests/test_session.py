@@ -13,7 +13,7 @@ from faults import KINDS, FaultAt, RandomFaults, messages, spoil
 from recorded import random_couplings, random_samples
 
 from relaxon import Config, Couplings
-from relaxon.errors import CommandError, IdentityError, LinkError
+from relaxon.errors import CommandError, IdentityError, LinkError, ResetError
 from relaxon.framing import encode
 from relaxon.layout import Layout
 from relaxon.linkboard import LinkBoard
@@ -218,14 +218,26 @@ def test_a_refused_command_is_told_and_the_session_goes_on():
     assert session.call(good) == bytes(1)
 
 
-def test_a_board_that_was_reset_is_noticed():
+@pytest.mark.parametrize("calls", [0, 1, 40, 255, 256])  # after 256 its next number is the board's
+def test_a_board_that_was_reset_is_noticed(calls: int):
     transport = TwinTransport(Twin(CONFIG))
     session = Session(transport)
-    list(session.run([read_command(Space.STATE, 0, 1)] * 40))
+    assert session.fresh
+    list(session.run([read_command(Space.STATE, 0, 1)] * calls))
     transport.twin = Twin(CONFIG)
-    with pytest.raises(LinkError, match="lost its place: it expects sequence number 0"):
-        session.call(read_command(Space.STATE, 0, 1))
-    with pytest.raises(LinkError, match="lost its place"):
+    for _ in range(2):
+        with pytest.raises(ResetError, match="powered up or reset since it was opened"):
+            session.call(read_command(Space.STATE, 0, 1))
+    session = Session(transport)
+    assert session.fresh and not Session(transport).fresh
+    assert session.call(read_command(Space.STATE, 0, 1)) == bytes(1)
+
+
+def test_somebody_else_on_the_board_is_noticed():
+    transport = TwinTransport(Twin(CONFIG))
+    session = Session(transport)
+    list(Session(transport).run([read_command(Space.STATE, 0, 1)] * 40))
+    with pytest.raises(LinkError, match="lost its place: it expects sequence number 40"):
         session.call(read_command(Space.STATE, 0, 1))
 
 

@@ -37,9 +37,11 @@ SAMPLE = b"\x55\x01"
 class Host:
     """Sends frames by hand and understands the answers."""
 
-    def __init__(self, config: Config = CONFIG):
+    def __init__(self, config: Config = CONFIG, opened: bool = True):
         self.twin = Twin(config, build=0xB01D, clock_hz=25_000_000)
         self.sequence = 0
+        if opened:
+            self.send(0, Opcode.OPEN, HELLO.pack(nonce=0))
 
     def send(self, sequence: int, opcode: int, body: bytes = b"") -> list[tuple[int, int, bytes]]:
         """Sequence, status and body of each answer to one frame."""
@@ -79,6 +81,21 @@ def test_hello_is_answered_whatever_its_number_and_changes_nothing():
         assert identity["rx_bytes"] == LAYOUT.rx_bytes and identity["clock_hz"] == 25_000_000
     assert host.ask(Opcode.HELLO, b"\0\0\0") == (Status.BAD_LENGTH, b"")
     assert host.counter("refused") == 1
+
+
+def test_a_board_takes_no_command_before_it_is_opened():
+    host = Host(opened=False)
+    closed = [(0, Status.CLOSED, EXPECTED.pack(expected=0))]
+    for _ in range(2):
+        assert host.send(0, Opcode.TRAIN, b"\1" + SAMPLE) == closed
+        ((_, _, body),) = host.send(0, Opcode.HELLO, HELLO.pack(nonce=0))
+        assert IDENTITY.unpack(body)["opened"] == 0
+    for opened in (0, 1):
+        ((_, status, body),) = host.send(9, Opcode.OPEN, HELLO.pack(nonce=5))
+        assert status == Status.OK and IDENTITY.unpack(body)["opened"] == opened
+    assert host.ask(Opcode.OPEN, b"") == (Status.BAD_LENGTH, b"")
+    assert host.ask(Opcode.TRAIN, b"\1" + SAMPLE)[0] == Status.OK
+    assert host.counter("samples") == 1 and host.counter("out_of_sequence") == 2
 
 
 def test_a_repeated_frame_is_answered_again_and_not_executed_again():
@@ -211,7 +228,7 @@ def test_broken_and_oversized_frames_are_counted_and_nothing_else():
     assert host.send(0, Opcode.READ, bytes(LAYOUT.rx_bytes - 6))[0][1] == Status.BAD_ADDRESS
     host.sequence = 1
     assert (host.counter("bad_frames"), host.counter("overflows")) == (2, 2)
-    assert host.counter("frames") == 4  # this one and the two reads before it included
+    assert host.counter("frames") == 5  # OPEN, three READs and this one
 
 
 @settings(max_examples=200, deadline=None)

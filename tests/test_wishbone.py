@@ -90,7 +90,7 @@ def commands() -> list[bytes]:
     size = layout.word_bytes(Space.WEIGHTS)
     word = bytes((Opcode.WRITE,)) + ACCESS.pack(space=Space.WEIGHTS, address=1, count=1)
     return [
-        bytes((Opcode.HELLO,)) + HELLO.pack(nonce=99),
+        bytes((Opcode.OPEN,)) + HELLO.pack(nonce=99),
         word + bytes(range(3, 3 + size)),
         *(
             bytes((Opcode.TRAIN, label)) + packed.tobytes()
@@ -106,7 +106,7 @@ def test_greets_and_trains_as_the_twin_does():
         number = 0
         for command in commands():
             frame = encode(bytes([number]) + command)
-            number += command[0] != Opcode.HELLO
+            number += command[0] != Opcode.OPEN
             await bus.write(frame)
             answer = await bus.read_frame()
             assert answer == twin.feed(frame)
@@ -144,6 +144,8 @@ def test_the_bus_starts_the_self_test():
         state = await bus.state()
         assert state.status.testing and not state.idle and not state.status.passed
         read = bytes((Opcode.READ,)) + ACCESS.pack(space=Space.SELF_TEST, address=0, count=1)
+        await bus.write(encode(b"\0" + commands()[0]))
+        await bus.read_frame()
         await bus.write(encode(b"\0" + read))
         (message,) = Deframer(1 << 16).feed(await bus.read_frame())
         verdict = SELF_TEST.unpack(message[HEADER_BYTES:])

@@ -1,0 +1,233 @@
+"""The commands that train: ``relaxon train``, and ``relaxon resume``, which goes on with a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from relaxon import report, resume, verify
+from relaxon.board import Board
+from relaxon.cli_options import (
+    DIFFERENT,
+    INTERRUPTED,
+    BoardOption,
+    DataOption,
+    EntangleOption,
+    JsonOption,
+    LanesOption,
+    ModulesOption,
+    NeuronsOption,
+    PresetOption,
+    StoreOption,
+    escape,
+    machine_of,
+    preset_name,
+)
+from relaxon.config import Config
+from relaxon.couplings import Couplings
+from relaxon.data import Dataset, load
+from relaxon.errors import LinkError
+from relaxon.training import Plan, Run, baseline_accuracy, metrics
+from relaxon.training import train as run_training
+
+CheckOption = Annotated[
+    bool, typer.Option("--check", help="Repeat it on the model and compare everything.")
+]
+CheckpointOption = Annotated[
+    float,
+    typer.Option(
+        "--checkpoint-every", metavar="SECONDS", min=0,
+        help="Write checkpoint.npz so often, for relaxon resume; 0: after each 500 samples.",
+    ),
+]  # fmt: skip
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(train)
+    app.command(name="resume")(resume_command)
+
+
+def train(
+    preset: PresetOption = None,
+    board: BoardOption = "model",
+    data: DataOption = "digits",
+    entangle: EntangleOption = None,
+    modules: ModulesOption = None,
+    neurons: NeuronsOption = None,
+    lanes: LanesOption = None,
+    store: StoreOption = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training set.", min=1)] = 10,
+    settle: Annotated[
+        int | None,
+        typer.Option(help="Last epochs in which the readout alone learns; a fifth by default.", min=0),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Train on so many of the training samples only.", min=1)
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Couplings, order, projection and what is held out.", min=0)
+    ] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Where results go; runs/… by default.", metavar="DIR")
+    ] = None,
+    json_file: JsonOption = None,
+    check: CheckOption = False,
+    clock: Annotated[float, typer.Option(help="MHz, for the samples/s figure.", min=0.001)] = 50.0,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="Fit logistic regression on the same bits, too.")
+    ] = False,
+    checkpoint_every: CheckpointOption = resume.EVERY,
+) -> None:
+    """Train a machine on a dataset and test it.
+
+    Writes couplings.npz, metrics.json, accuracy.png and couplings.png; meanwhile checkpoint.npz, from
+    which relaxon resume goes on, whatever happened. Ctrl-C ends early and still writes them.
+    """
+    told: dict[str, Any] = {
+        "preset": preset_name(preset, modules, neurons), "data": data, "entangle": entangle,
+        "seed": seed, "subset": samples, "clock_mhz": clock,
+    }  # fmt: skip
+    dataset = _dataset(told)
+    config = machine_of(
+        told["preset"], dataset.inputs, dataset.classes, modules, neurons, lanes, store
+    )
+    plan = Plan(epochs, seed, test_epochs=board == "model", settle=settle)
+    told["baseline_accuracy"] = None
+    if baseline:
+        with report.err.status("fitting logistic regression"):
+            told["baseline_accuracy"] = baseline_accuracy(dataset)
+    folder = out if out is not None else Path("runs") / _run_name(dataset, config, board, seed)
+    job = _Job(folder, board, dataset, config, plan, told, check, json_file, checkpoint_every)
+    with job.open() as opened:
+        opened.load(job.start)
+        job.carry_out(opened, Run())
+
+
+def resume_command(
+    folder: Annotated[Path, typer.Argument(help="Of a run that did not end.", metavar="DIR")],
+    board: Annotated[
+        str | None, typer.Option(help="Go on there; on the board of before by default.", metavar="URL")
+    ] = None,
+    json_file: JsonOption = None,
+    check: CheckOption = False,
+    checkpoint_every: CheckpointOption = resume.EVERY,
+) -> None:
+    """Go on with a training run from its checkpoint, to what it would have come to.
+
+    Whatever ended it: Ctrl-C, a killed program, a power cut of the board, a pulled cable.
+    """
+    kept = resume.load(folder / resume.NAME)
+    told = kept.told
+    where = str(board or told["board"])
+    dataset = _dataset(told)
+    kept.check(dataset)
+    job = _Job(
+        folder, where, dataset, kept.config, kept.plan, told, check, json_file, checkpoint_every
+    )
+    with job.open() as opened:
+        report.out.print(f"{kept.run.samples:,} samples are in the checkpoint")
+        report.out.print(f"board {where}: {kept.held(opened)}", markup=False)
+        job.carry_out(opened, kept.restore(opened))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A run, and what to do with it."""
+
+    folder: Path
+    board: str
+    data: Dataset
+    config: Config
+    plan: Plan
+    told: dict[str, Any]
+    check: bool
+    json_file: Path | None
+    every: float
+
+    @property
+    def start(self) -> Couplings:
+        """The couplings before the first sample."""
+        return Couplings.fresh(self.config, self.told["seed"], self.told["preset"])
+
+    @property
+    def total(self) -> int:
+        """Training samples of the whole run."""
+        return self.plan.epochs * len(self.data.x_train)
+
+    def open(self) -> Board:
+        """The board."""
+        with report.err.status(f"opening board {escape(self.board)}"):
+            return Board.open(self.board, self.config)
+
+    def carry_out(self, opened: Board, run: Run) -> None:
+        """Train from where `run` is, write the files, compare, and show what came out."""
+        report.make_folder(self.folder)
+        told = self.told | {"board": self.board}
+        keeper = resume.Keeper(
+            self.folder / resume.NAME, opened, self.data, self.plan, told, every=self.every
+        )
+        try:
+            with report.training_progress("training", self.total, start=run.samples) as observe:
+                run = run_training(opened, self.data, self.plan, observe, run=run, keep=keeper)
+            learned = opened.couplings()
+        except LinkError as error:
+            raise type(error)(f"{error}; then go on with: relaxon resume {self.folder}") from None
+        figures = self._figures(run)
+        report.write_run(self.folder, self.data, self.config, self.start, learned, run, figures)
+        if run.interrupted:
+            report.err.print(f"to go on: relaxon resume {self.folder}", soft_wrap=True)
+        else:
+            keeper.finished()
+        if self.check and not run.interrupted:
+            self._compare(run, learned, figures)
+        for path in (self.folder / "metrics.json", self.json_file):
+            if path is not None:
+                report.write_json(path, figures)
+        report.show_run(self.data, self.config, figures, self.folder)
+        if figures["equal_to_model"] is False:
+            raise typer.Exit(DIFFERENT)
+        if run.interrupted:
+            raise typer.Exit(INTERRUPTED)
+
+    def _figures(self, run: Run) -> dict[str, Any]:
+        told = self.told
+        return metrics(run, self.config, told["clock_mhz"]) | {
+            "train_samples": len(self.data.x_train),
+            "test_samples": len(self.data.x_test),
+            "epochs": self.plan.epochs,
+            "settle": self.plan.settle,
+            "equal_to_model": None,
+            **{n: told[n] for n in ("baseline_accuracy", "preset", "data", "entangle", "seed")},
+            "board": self.board,
+            "config": self.config.structure(), "registers": self.config.registers.as_dict(),
+        }  # fmt: skip
+
+    def _compare(self, run: Run, learned: Couplings, figures: dict[str, Any]) -> None:
+        """Repeat the run on the model; what differs goes into `figures`."""
+        with report.training_progress("on the model", self.total, lines=False) as observe:
+            findings = verify.against_model(
+                self.config, self.start, self.data, self.plan, run, learned, observe,
+                fast=self.board == "model",
+            )
+        figures["equal_to_model"] = all(f.agrees for f in findings)
+        figures["differences"] = {f.what: f.differ for f in findings if not f.agrees}
+        report.out.print("compared with the reference model after the same samples:")
+        report.show_findings(findings)
+
+
+def _dataset(told: dict[str, Any]) -> Dataset:
+    """The samples of a run."""
+    dataset = load(told["data"], entangle=told["entangle"], seed=told["seed"])
+    return dataset if told["subset"] is None else dataset.subset(told["subset"], told["seed"])
+
+
+def _run_name(data: Dataset, config: Config, board: str, seed: int) -> str:
+    kind = board.partition(":")[0]
+    return f"{data.name}-n{data.inputs}-{config.modules}x{config.neurons}-{kind}-seed{seed}"
+
+
+__all__ = ["register"]
