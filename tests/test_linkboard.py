@@ -227,7 +227,9 @@ def test_every_call_gives_up_in_time():
         lambda: board.train(x, y), lambda: board.infer(x), lambda: board.scores(x),
         lambda: board.read("state"), lambda: board.write("state", np.ones((3, 6))),
         lambda: board.registers, lambda: setattr(board, "registers", CONFIG.registers),
-        board.counters, board.clear_counters, lambda: LinkBoard(transport, CONFIG, timeout=0.1),
+        board.counters, board.clear_counters, lambda: board.set_counters({"samples": 1}),
+        board.build_info, board.couplings, lambda: board.load(random_couplings(CONFIG, seed=5)),
+        board.session.resynchronise, lambda: LinkBoard(transport, CONFIG, timeout=0.1),
     ]
     for call in calls:
         began = time.monotonic()
