@@ -1,5 +1,7 @@
 # make demo   sets up a local environment and trains 8x8 digits on the simulated chip
 # make test   sets it up and runs every test; make check adds nothing but style and types
+# make verify runs the long forms of tests, docs/verification.md says what they show: soak, faults, fuzz,
+#             proofs, mutants and coverage, each of which is a target of its own
 # make bench  prints the tables of all benchmarks; DATA=mnist:DIR says where MNIST is
 # make boards builds the bitstreams of BOARDS and prints their table, which goes into README.md, too
 PYTHON ?= python3
@@ -13,7 +15,7 @@ BOARDS := icebreaker tang-nano-9k tang-nano-20k ulx3s-25f \
 # Of placement: one after another, until timing is met.
 SEEDS := 1 2 3 4 5 6
 
-.PHONY: demo test check bench boards clean
+.PHONY: demo test check verify soak faults fuzz proofs mutants coverage bench boards clean
 
 demo: $(READY)
 	$(BIN)/relaxon train --preset modules --board sim --data digits --modules 8 --neurons 32 \
@@ -29,6 +31,29 @@ check: $(READY)
 	rm -rf $(TYPES) && mkdir -p $(TYPES)
 	ln -s $(CURDIR)/sw/* $(CURDIR)/hw $(CURDIR)/sim $(CURDIR)/boards $(TYPES)/
 	MYPYPATH=build/types $(BIN)/mypy
+
+# Long forms of tests; MNIST, for soak, is where tests/conftest.py looks for it.
+LONG := $(BIN)/python -m pytest --long -rP --numprocesses auto --dist worksteal
+
+verify: soak faults fuzz proofs coverage mutants
+
+soak: $(READY)
+	$(LONG) tests/test_soak.py
+
+faults: $(READY)
+	$(LONG) tests/test_chaos.py tests/test_single_faults.py tests/test_resume.py
+
+fuzz: $(READY)
+	$(LONG) tests/test_fuzz.py
+
+proofs: $(READY)
+	$(BIN)/python -m pytest --long -s tests/test_proofs.py
+
+coverage: $(READY)
+	$(BIN)/python tests/coverage_report.py
+
+mutants: $(READY)
+	$(BIN)/python tests/mutation.py --jobs 2
 
 bench: $(READY)
 	for name in $(BENCHMARKS); do \
