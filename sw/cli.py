@@ -10,6 +10,7 @@ Results go to standard output, progress and errors to standard error. An expecte
 from __future__ import annotations
 
 import enum
+import functools
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,6 +83,14 @@ StoreOption = Annotated[
         "(single-port memory). Results do not depend on it, cycles do."
     ),
 ]
+ChaosOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Faults on the simulated board's link, to see them survived: 0.01 flips a bit in 1 % of "
+        "bytes and drops and duplicates 1 % of frames; or such as flip=0.01,stall=0.002,seed=3.",
+        metavar="SPEC",
+    ),
+]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures there, too.")]
 CheckpointArgument = Annotated[Path, typer.Argument(help="A checkpoint, such as couplings.npz.")]
 
@@ -96,6 +105,7 @@ def train(
     neurons: NeuronsOption = None,
     lanes: LanesOption = None,
     store: StoreOption = None,
+    chaos: ChaosOption = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training set.", min=1)] = 10,
     settle: Annotated[
         int | None,
@@ -138,7 +148,7 @@ def train(
         with report.err.status("fitting logistic regression"):
             reached = baseline_accuracy(dataset)
     with report.err.status(f"opening board {board}"):
-        opened = Board.open(board, config)
+        opened = Board.open(board, config) if chaos is None else _faulty(board, config, chaos)
     with opened:
         opened.load(start)
         with report.training_progress("training", total) as observe:
@@ -259,10 +269,13 @@ def serve(
     tcp: Annotated[str | None, typer.Option(help="Listen there.", metavar="[HOST:]PORT")] = None,
     pty: Annotated[bool, typer.Option("--pty", help="Open a pseudo-terminal.")] = False,
     link: Annotated[Path | None, typer.Option(help="… and make a symbolic link to it.")] = None,
+    chaos: ChaosOption = None,
 ) -> None:
     """Offer the simulated board on a pseudo-terminal (the default) or on TCP, until Ctrl-C."""
+    from relaxon.sim.chaos import Chaos
     from relaxon.sim.serve import serve as serve_board
 
+    faults = None if chaos is None else Chaos.parse(chaos)
     if like is not None:
         config = checkpoint.load(like).config
     else:
@@ -270,7 +283,8 @@ def serve(
         config = _machine(chosen, inputs, classes, modules, neurons, lanes, store)
     address = None if tcp is None else _address(tcp)
     wanted = pty or link is not None or address is None
-    serve_board(config, tcp=address, pty=wanted, link=link, announce=report.out.print)
+    announce = functools.partial(report.out.print, soft_wrap=True)
+    serve_board(config, tcp=address, pty=wanted, link=link, chaos=faults, announce=announce)
 
 
 @app.command(name="verify")
@@ -409,6 +423,19 @@ def _samples_for(
         return x, truth, labels
     loaded = load(source, seed=extra.get("seed", 0), coding=coding)
     return loaded.x_test, np.array(loaded.labels)[loaded.y_test], labels
+
+
+def _faulty(board: str, config: Config, spec: str) -> Board:
+    """The simulated board, at the end of a link that goes wrong."""
+    if board != "sim":
+        raise ConfigError(f"--chaos is for the simulated board: say --board sim, not {board}")
+    from relaxon.linkboard import LinkBoard
+    from relaxon.sim.chaos import Chaos, ChaosTransport
+    from relaxon.sim.simulated import SimulatedTransport
+
+    chaos = Chaos.parse(spec)
+    announce = functools.partial(report.err.print, soft_wrap=True)
+    return LinkBoard(ChaosTransport(SimulatedTransport(config), chaos, announce), config, url=board)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -315,19 +315,19 @@ class Session:
         """
         self._deframer.reset()
         self._expected = None
-        deadline = time.monotonic() + self.timeout
-        first = self._ask(0, deadline)
-        return self._ask((first.expected + _AWAY) & 0xFF, deadline)
+        first = self._ask(0)
+        return self._ask((first.expected + _AWAY) & 0xFF)
 
-    def _ask(self, sequence: int, deadline: float) -> Identity:
+    def _ask(self, sequence: int) -> Identity:
         """One HELLO and its answer; each repetition has a nonce of its own, the last one counts."""
         patience, now = self.retry, time.monotonic()
+        deadline = now + self.timeout
         while now < deadline:
             nonce = secrets.randbits(32)
             hello = bytes((sequence, Opcode.HELLO)) + protocol.HELLO.pack(nonce=nonce)
             self.transport.write(DELIMITER_BYTE + encode(hello))
             again = min(now + patience, deadline)
-            patience *= 2
+            patience = min(2 * patience, self.timeout / 8)
             while (now := time.monotonic()) < again:
                 for message in self._deframer.feed(self.transport.read(again - now)):
                     ours = message[:HEADER_BYTES] == bytes((sequence, Status.OK))
