@@ -253,6 +253,8 @@ class Session:
         if clean:  # as TCP does: only what was sent once tells how quick the board is
             self._pace = max(now - began, 0.9 * self._pace)
             self._patience = min(max(self.retry, 3 * self._pace), self.timeout / 8)
+        else:  # less than it grows with a wait in vain, so that a slow board gets its time
+            self._patience = max(self.retry, 0.7 * self._patience)
 
     def _receive(self, timeout: float) -> bool:
         """File what arrives from the board; whether that was any message."""
