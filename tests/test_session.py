@@ -71,7 +71,7 @@ def test_training_is_exactly_once_under_random_faults(seed: int, rate: float):
     chaos = Chaos(flip=share / 10, drop=share, duplicate=share, truncate=share, seed=seed)
     link = ChaosTransport(TwinTransport(Twin(CONFIG)), chaos)
     Training(CONFIG, 300 if rate < 0.1 else 60).carry_through(quick_board(link, CONFIG))
-    assert link.met.total() > 10
+    assert link.met.total() > 3
 
 
 class Meter(TwinTransport):
