@@ -24,7 +24,7 @@ def messages(data: bytes) -> list[bytes]:
     return Deframer(0xFFFF).feed(data)
 
 
-def quick_board(transport: Transport, config: Config, timeout: float = 2.0) -> LinkBoard:
+def quick_board(transport: Transport, config: Config | None, timeout: float = 2.0) -> LinkBoard:
     """A board whose session asks again soon, from its first HELLO on."""
     with mock.patch.dict(Session.__init__.__kwdefaults__, retry=QUICK):
         return LinkBoard(transport, config, timeout=timeout)
