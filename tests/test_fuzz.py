@@ -40,6 +40,7 @@ from relaxon.protocol import (
 )
 from relaxon.selftest import Script
 from relaxon.session import Session
+from relaxon.sim.simulated import SimulatedTransport
 from relaxon.sim.twin import Twin, TwinTransport
 from relaxon.transport import Transport
 
@@ -238,6 +239,41 @@ def test_any_bytes_leave_the_board_as_they_leave_its_twin(seed: int, long: bool)
         f"byte; {seconds:.1f} s, {pair.bytes / seconds:,.0f} bytes/s"
     )
     assert pair.answers["OK"] and refused and received.bad_frames and received.oversized
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_flood_is_learned_up_to_the_first_frame_that_found_no_room(seed: int, long: bool):
+    """More samples than the receive buffer holds, noise among them, and nobody waits for answers."""
+    chip, twin = SimulatedTransport(CONFIG), Twin(CONFIG)
+    boards = [LinkBoard(transport, CONFIG) for transport in (chip, TwinTransport(twin))]
+    for board in boards:
+        board.load(random_couplings(CONFIG, seed))
+    frames, rng = Mutations(seed), random.Random(seed)
+    received = learned = lost = 0
+    began = time.monotonic()
+    for _ in range(500 if long else 10):
+        first = Session(chip).identity.expected
+        samples = [frames.sample((first + k) & 0xFF) for k in range(60)]
+        flood = b"".join(
+            frames.noise() + frame if rng.random() < 0.05 else frame for frame in samples
+        )
+        chip.write(flood)
+        before = chip.cycles
+        while chip.read(20.0):
+            pass
+        assert chip.cycles - before <= CYCLES_PER_BYTE * len(flood), "not at rest"
+        done = (Session(chip).identity.expected - first) & 0xFF
+        assert 0 < done <= len(samples)
+        twin.feed(b"".join(samples[:done]))
+        received, learned, lost = received + len(flood), learned + done, lost + len(samples) - done
+    left, right = (LinkBoard(t, CONFIG).couplings() for t in (chip, TwinTransport(twin)))
+    assert not any(left.differences(right).values())
+    chip.close()
+    print(
+        f"\nflood, seed {seed}: {received:,} bytes, {learned:,} samples carried out, {lost:,} after "
+        f"a gap refused; couplings equal; {time.monotonic() - began:.1f} s"
+    )
+    assert lost > learned / 10
 
 
 # ---- the host -----------------------------------------------------------------------------------
