@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from relaxon.config import Config
+from relaxon.sim.chaos import Chaos, ChaosTransport
 from relaxon.sim.doors import PtyDoor, TcpDoor
 from relaxon.sim.server import Server
 from relaxon.transport import DEFAULT_TCP_PORT, Transport
@@ -45,7 +46,8 @@ def serve_pty(
 
 def serve(
     config: Config, *, tcp: tuple[str, int] | None = None, pty: bool = False,
-    link: Path | None = None, board: OpenBoard | None = None, announce: Announce = print,
+    link: Path | None = None, board: OpenBoard | None = None, chaos: Chaos | None = None,
+    announce: Announce = print,
 ) -> None:
     """Offer one board on TCP, on a pseudo-terminal, or on both, until Ctrl-C or SIGTERM.
 
@@ -59,8 +61,10 @@ def serve(
         Whether to open a pseudo-terminal, and a symbolic link to make to it.
     board
         Opens what is served instead of the simulated board of `config`.
+    chaos
+        Faults between hosts and board; a disconnection ends it all.
     announce
-        Told where the board can be reached, and who is turned away.
+        Told where the board can be reached, who is turned away, and what faults there were.
 
     Raises
     ------
@@ -68,6 +72,8 @@ def serve(
         The port is taken or the pseudo-terminal or its link cannot be made.
     """
     opened = _simulated(config) if board is None else board()
+    if chaos is not None:
+        opened = ChaosTransport(opened, chaos, announce)
     with Server(opened, announce) as server:
         if tcp is not None:
             server.add(TcpDoor(*tcp))

@@ -60,18 +60,23 @@ class SimulatedTransport(Transport):
             if config is None:
                 raise TypeError("SimulatedTransport needs a config or the path of a library")
             path = library(config, progress=progress)
+        self._path, self._interval = path, interval
         self._library = _load(path)
-        self._board = self._library.relaxon_create(interval)
+        self._output = ctypes.create_string_buffer(OUTPUT_BYTES)
+        self._budget = FIRST_BUDGET
+        self._power_up()
+
+    def _power_up(self) -> None:
+        """A new board, and nothing under way."""
+        self._board = self._library.relaxon_create(self._interval)
         if not self._board:
-            raise ToolError(f"no memory for the simulated board {path}")
+            raise ToolError(f"no memory for the simulated board {self._path}")
         self._free = weakref.finalize(self, self._library.relaxon_destroy, self._board)
         self._chunk = b""
         self._taken = ctypes.c_size_t(0)
         self._queue: deque[bytes] = deque()
-        self._output = ctypes.create_string_buffer(OUTPUT_BYTES)
         self._given = ctypes.c_size_t(0)
         self._unanswered = 0  # frames; those that get no answer are forgotten when the board rests
-        self._budget = FIRST_BUDGET
         self._cycles = 0
 
     @property
@@ -102,6 +107,12 @@ class SimulatedTransport(Transport):
                 return data
             if idle or time.monotonic() >= deadline:
                 return b""
+
+    def reset(self) -> None:
+        """Power-cycle the board: everything is as after power-up, bytes under way are lost."""
+        self._check_open()
+        self._free()
+        self._power_up()
 
     def close(self) -> None:
         """Free the board."""

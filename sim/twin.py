@@ -63,9 +63,14 @@ class Twin:
     ):
         self.config = config
         self.layout = Layout(config)
-        self.memory = Memory(config, about)
+        self.about = about
         self.build, self.clock_hz = build, clock_hz
         self._self_test = self_test
+        self.reset()
+
+    def reset(self) -> None:
+        """Power-cycle the board."""
+        self.memory = Memory(self.config, self.about)
         self._deframer = Deframer(self.layout.rx_bytes)
         self._expected = 0
         self._opened = False
@@ -237,6 +242,12 @@ class TwinTransport(Transport):
             time.sleep(max(0.0, timeout))  # nothing can come: the twin answers at once
         data, self._arrived = self._arrived, b""
         return data
+
+    def reset(self) -> None:
+        """Power-cycle the board; bytes under way are lost."""
+        self._check_open()
+        self.twin.reset()
+        self._arrived = b""
 
     def close(self) -> None:
         self._closed = True

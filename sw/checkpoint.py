@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ from relaxon.errors import ConfigError, DataError
 
 FORMAT = 1
 """Version written; files of a later one are refused."""
+
+_END = struct.Struct("<4s4H2LH")
+"""A zip archive's end: mark, disk twice, parts on it, parts, size and place of the list, comment."""
 
 _TEXTS = ("config", "registers", "extra")
 _TAKEN = ("extra", "file", "args", "kwds", "allow_pickle")
@@ -132,6 +136,8 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
         with zipfile.ZipFile(path) as archive:
             if (damaged := archive.testzip()) is not None:
                 raise DataError(f"{path} is damaged in {damaged}: restore it from a copy")
+            if len(archive.infolist()) != _promised(path):
+                raise DataError(f"{path} is damaged in its list of parts: restore it from a copy")
         with np.load(path, allow_pickle=False) as arrays:
             entries = {name: arrays[name] for name in arrays.files}
         for name, value in entries.items():
@@ -148,6 +154,13 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
         raise DataError(
             f"{path} is damaged or no .npz of plain arrays ({type(error).__name__}: {error})"
         ) from None
+
+
+def _promised(path: Path) -> int:
+    """How many parts an archive says it has, in its last bytes; no CRC guards the list of them."""
+    with open(path, "rb") as file:
+        file.seek(-_END.size, os.SEEK_END)
+        return int(_END.unpack(file.read())[4])
 
 
 def _parsed(path: object, name: str, text: npt.NDArray[Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ Results go to standard output, progress and errors to standard error. An expecte
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from relaxon.cli_options import (
     DIFFERENT,
     INTERRUPTED,
     BoardOption,
+    ChaosOption,
     CheckpointArgument,
     JsonOption,
     LanesOption,
@@ -147,10 +149,13 @@ def serve(
     tcp: Annotated[str | None, typer.Option(help="Listen there.", metavar="[HOST:]PORT")] = None,
     pty: Annotated[bool, typer.Option("--pty", help="Open a pseudo-terminal.")] = False,
     link: Annotated[Path | None, typer.Option(help="… and make a symbolic link to it.")] = None,
+    chaos: ChaosOption = None,
 ) -> None:
     """Offer the simulated board on a pseudo-terminal (the default) or on TCP, until Ctrl-C."""
+    from relaxon.sim.chaos import Chaos
     from relaxon.sim.serve import serve as serve_board
 
+    faults = None if chaos is None else Chaos.parse(chaos)
     if like is not None:
         config = checkpoint.load(like).config
     else:
@@ -158,7 +163,8 @@ def serve(
         config = machine_of(chosen, inputs, classes, modules, neurons, lanes, store)
     address = None if tcp is None else _address(tcp)
     wanted = pty or link is not None or address is None
-    serve_board(config, tcp=address, pty=wanted, link=link, announce=report.out.print)
+    announce = functools.partial(report.out.print, soft_wrap=True)
+    serve_board(config, tcp=address, pty=wanted, link=link, chaos=faults, announce=announce)
 
 
 @app.command(name="verify")

@@ -46,6 +46,14 @@ StoreOption = Annotated[
         "(single-port memory). Results do not depend on it, cycles do."
     ),
 ]
+ChaosOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Faults on the simulated board's link, to see them survived: 0.01 flips a bit in 1 % of "
+        "bytes and drops and duplicates 1 % of frames; or such as flip=0.01,stall=0.002,seed=3.",
+        metavar="SPEC",
+    ),
+]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures there, too.")]
 CheckpointArgument = Annotated[Path, typer.Argument(help="A checkpoint, such as couplings.npz.")]
 

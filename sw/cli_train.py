@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from relaxon.cli_options import (
     DIFFERENT,
     INTERRUPTED,
     BoardOption,
+    ChaosOption,
     DataOption,
     EntangleOption,
     JsonOption,
@@ -29,7 +31,7 @@ from relaxon.cli_options import (
 from relaxon.config import Config
 from relaxon.couplings import Couplings
 from relaxon.data import Dataset, load
-from relaxon.errors import LinkError
+from relaxon.errors import ConfigError, LinkError
 from relaxon.training import Plan, Run, baseline_accuracy, metrics
 from relaxon.training import train as run_training
 
@@ -60,6 +62,7 @@ def train(
     neurons: NeuronsOption = None,
     lanes: LanesOption = None,
     store: StoreOption = None,
+    chaos: ChaosOption = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training set.", min=1)] = 10,
     settle: Annotated[
         int | None,
@@ -102,7 +105,7 @@ def train(
             told["baseline_accuracy"] = baseline_accuracy(dataset)
     folder = out if out is not None else Path("runs") / _run_name(dataset, config, board, seed)
     job = _Job(folder, board, dataset, config, plan, told, check, json_file, checkpoint_every)
-    with job.open() as opened:
+    with job.open(chaos) as opened:
         opened.load(job.start)
         job.carry_out(opened, Run())
 
@@ -112,6 +115,7 @@ def resume_command(
     board: Annotated[
         str | None, typer.Option(help="Go on there; on the board of before by default.", metavar="URL")
     ] = None,
+    chaos: ChaosOption = None,
     json_file: JsonOption = None,
     check: CheckOption = False,
     checkpoint_every: CheckpointOption = resume.EVERY,
@@ -128,7 +132,7 @@ def resume_command(
     job = _Job(
         folder, where, dataset, kept.config, kept.plan, told, check, json_file, checkpoint_every
     )
-    with job.open() as opened:
+    with job.open(chaos) as opened:
         report.out.print(f"{kept.run.samples:,} samples are in the checkpoint")
         report.out.print(f"board {where}: {kept.held(opened)}", markup=False)
         job.carry_out(opened, kept.restore(opened))
@@ -158,10 +162,12 @@ class _Job:
         """Training samples of the whole run."""
         return self.plan.epochs * len(self.data.x_train)
 
-    def open(self) -> Board:
-        """The board."""
+    def open(self, chaos: str | None) -> Board:
+        """The board, at the end of a link that goes wrong if chaos is asked for."""
         with report.err.status(f"opening board {escape(self.board)}"):
-            return Board.open(self.board, self.config)
+            if chaos is None:
+                return Board.open(self.board, self.config)
+            return _faulty(self.board, self.config, chaos)
 
     def carry_out(self, opened: Board, run: Run) -> None:
         """Train from where `run` is, write the files, compare, and show what came out."""
@@ -217,6 +223,19 @@ class _Job:
         figures["differences"] = {f.what: f.differ for f in findings if not f.agrees}
         report.out.print("compared with the reference model after the same samples:")
         report.show_findings(findings)
+
+
+def _faulty(board: str, config: Config, spec: str) -> Board:
+    """The simulated board, at the end of a link that goes wrong."""
+    if board != "sim":
+        raise ConfigError(f"--chaos is for the simulated board: say --board sim, not {board}")
+    from relaxon.linkboard import LinkBoard
+    from relaxon.sim.chaos import Chaos, ChaosTransport
+    from relaxon.sim.simulated import SimulatedTransport
+
+    chaos = Chaos.parse(spec)
+    announce = functools.partial(report.err.print, soft_wrap=True)
+    return LinkBoard(ChaosTransport(SimulatedTransport(config), chaos, announce), config, url=board)
 
 
 def _dataset(told: dict[str, Any]) -> Dataset:

@@ -273,6 +273,8 @@ class Session:
         if clean:  # as TCP does: only what was sent once tells how quick the board is
             self._pace = max(now - began, 0.9 * self._pace)
             self._patience = min(max(self.retry, 3 * self._pace), self.timeout / 8)
+        else:  # less than it grows with a wait in vain, so that a slow board gets its time
+            self._patience = max(self.retry, 0.7 * self._patience)
 
     def _receive(self, timeout: float) -> bool:
         """File what arrives from the board; whether that was any message."""
@@ -343,21 +345,21 @@ class Session:
         """
         self._deframer.reset()
         self._expected, self._closed = None, False
-        deadline = time.monotonic() + self.timeout
-        first = self._ask(Opcode.HELLO, 0, deadline)
+        first = self._ask(Opcode.HELLO, 0)
         if opcode is Opcode.OPEN:
             self.fresh = not first.opened
-        return self._ask(opcode, (first.expected + _AWAY) & 0xFF, deadline)
+        return self._ask(opcode, (first.expected + _AWAY) & 0xFF)
 
-    def _ask(self, opcode: Opcode, sequence: int, deadline: float) -> Identity:
+    def _ask(self, opcode: Opcode, sequence: int) -> Identity:
         """One greeting and its answer; each repetition has a nonce of its own, the last one counts."""
         patience, now = self.retry, time.monotonic()
+        deadline = now + self.timeout
         while now < deadline:
             nonce = secrets.randbits(32)
             greeting = bytes((sequence, opcode)) + protocol.HELLO.pack(nonce=nonce)
             self.transport.write(DELIMITER_BYTE + encode(greeting))
             again = min(now + patience, deadline)
-            patience *= 2
+            patience = min(2 * patience, self.timeout / 8)
             while (now := time.monotonic()) < again:
                 for message in self._deframer.feed(self.transport.read(again - now)):
                     ours = message[:HEADER_BYTES] == bytes((sequence, Status.OK))
