@@ -7,8 +7,14 @@ from collections.abc import Callable
 import cocotb
 from cocotb.task import Task
 from cocotb.triggers import ReadOnly, RisingEdge
+from cocotb.utils import get_sim_time
 
-from relaxon.sim.testbench.bench import Device
+from relaxon.sim.testbench.bench import PERIOD_NS, Device
+
+
+def cycle() -> int:
+    """The number of the clock cycle; only differences mean something."""
+    return int(get_sim_time("ns")) // PERIOD_NS
 
 
 def watch(dut: Device, look: Callable[[], object]) -> Task[None]:

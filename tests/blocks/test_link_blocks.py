@@ -1,0 +1,99 @@
+"""Every block of the link's side against its model, on each simulator (the testbenches: bench_*.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from amaranth.lib.wiring import Component
+
+from relaxon import Config
+from relaxon.hw.answer import AnswerWriter
+from relaxon.hw.checksum import Checksum
+from relaxon.hw.framing import CobsDecoder, Receiver
+from relaxon.hw.order import Order
+from relaxon.hw.prbs import Prbs
+from relaxon.hw.replies import CobsEncoder, ReplyCache
+from relaxon.hw.signature import Signature
+from relaxon.hw.streams import Stage
+from relaxon.hw.uart import UartReceiver, UartTransmitter
+from relaxon.layout import Layout
+from relaxon.sim.testbench.bundle import Bundle
+from relaxon.sim.testbench.runner import NO_ICARUS, SIMULATORS, Simulator, has_icarus, simulate
+
+SMALLEST = Config(modules=1, neurons=2, inputs=2, classes=2, lanes=2)
+USUAL = Config(modules=3, neurons=5, inputs=11, classes=4, lanes=8)
+
+TOLERANCE = {4: 0.02, 16: 0.03}
+"""Cycles to a bit of a UART, and by how much the other end's rate may be off."""
+ENCODER_BYTES = 1024
+"""Room for frames with long runs without a zero."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Testbenches that share a simulation.
+
+    Parameters
+    ----------
+    benches
+        Their modules.
+    tests
+        How many tests these have.
+    blocks
+        Makes what they test, by the name they know it by.
+    parameters
+        For each of these names, what its testbench has to know of it.
+    """
+
+    benches: tuple[str, ...]
+    tests: int
+    blocks: Callable[[], dict[str, Component]]
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+SUITES = {
+    "bytes": Suite(
+        benches=(
+            "bench_framing", "bench_checksum", "bench_order", "bench_prbs", "bench_signature",
+            "bench_stage", "bench_uart", "bench_answer", "bench_replies",
+        ),  # fmt: skip
+        tests=9 + 2 + 2 + 2 + 3 + 5 + 14 + 5 + 7,
+        blocks=lambda: {
+            "decoder": CobsDecoder(),
+            "receiver": Receiver(Layout(SMALLEST)),
+            "checksum": Checksum(),
+            "order": Order(),
+            "prbs": Prbs(),
+            "sig": Signature(),
+            "stage": Stage(8),
+            "writer": AnswerWriter(),
+            "encoder": CobsEncoder(ENCODER_BYTES),
+            "cache": ReplyCache(Layout(SMALLEST)),
+            **{f"rx{cycles}": UartReceiver(cycles) for cycles in TOLERANCE},
+            **{f"tx{cycles}": UartTransmitter(cycles) for cycles in TOLERANCE},
+        },
+        parameters={
+            "receiver": {"rx_bytes": Layout(SMALLEST).rx_bytes},
+            **{f"rx{n}": {"cycles": n, "tolerance": off} for n, off in TOLERANCE.items()},
+            "encoder": {"slot_bytes": ENCODER_BYTES},
+            "cache": {"reply_body": Layout(SMALLEST).reply_body},
+            **{f"tx{n}": {"cycles": n} for n in TOLERANCE},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("name", SUITES)
+def test_blocks_are_their_models(name: str, simulator: Simulator, tmp_path):
+    if simulator == "icarus" and not has_icarus():
+        pytest.skip(NO_ICARUS)
+    suite = SUITES[name]
+    count = simulate(
+        Bundle(**suite.blocks()), ",".join(suite.benches), simulator, tmp_path,
+        parameters=suite.parameters, seed=1,
+    )  # fmt: skip
+    assert count == suite.tests
