@@ -4,10 +4,10 @@ import random
 from collections.abc import Iterator
 
 import cocotb
+from answers import reply_byte, reply_bytes
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 
 from relaxon.hw.answer import Answer
-from relaxon.hw.replies import REPLY_BYTE
 from relaxon.protocol import SLOTS
 from relaxon.sim.testbench.bench import start
 from relaxon.sim.testbench.bundle import Block
@@ -50,9 +50,9 @@ class Cache:
                 assert slot not in self.pending, f"slot {slot} is being sent"
                 assert not self._under_way or slot == self._slot, "the slot changed within an answer"
                 self._slot = slot
-                byte = REPLY_BYTE.from_bits(int(dut.payload__payload.value))
-                self._under_way.append(byte.data)
-                if byte.last:
+                byte, last = reply_byte(int(dut.payload__payload.value))
+                self._under_way.append(byte)
+                if last:
                     left = self._rng.randint(0, 8)
                     self.encoding = left + 2
             elif left > 0:
@@ -76,11 +76,7 @@ class Speaker:
         """Sequence, status and body; returns when the answer was taken."""
         body = message[2:]
         head = {"slot": slot, "sequence": message[0], "status": message[1], "empty": not body}
-        payloads = [
-            REPLY_BYTE.const({"data": byte, "last": at == len(body) - 1}).as_bits()
-            for at, byte in enumerate(body)
-        ]
-        sending = cocotb.start_soon(self._body.send(payloads))
+        sending = cocotb.start_soon(self._body.send(reply_bytes(body)))
         await self._head.send([HEAD.const(head).as_bits()])
         assert sending.done(), "before the body was"
 

@@ -4,9 +4,9 @@ import random
 import zlib
 
 import cocotb
+from answers import reply_byte, reply_bytes
 from cocotb.triggers import RisingEdge
 
-from relaxon.hw.replies import REPLY_BYTE
 from relaxon.sim.testbench.bench import start
 from relaxon.sim.testbench.bundle import Block
 from relaxon.sim.testbench.coverage import Coverage
@@ -19,14 +19,6 @@ SEEN = Coverage(
 )  # fmt: skip
 CYCLES = 8
 """For each byte."""
-
-
-def reply_bytes(answer: bytes) -> list[int]:
-    """The payloads that carry an answer."""
-    return [
-        REPLY_BYTE.const({"data": byte, "last": at == len(answer) - 1}).as_bits()
-        for at, byte in enumerate(answer)
-    ]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -42,7 +34,7 @@ async def is_the_crc_of_answers_without_their_numbers(dut, stalls):
         assert dut.pending.value == ended, "in the cycle after an answer's last byte"
         ended = False
         if dut.payload__valid.value and dut.payload__ready.value:
-            ended = bool(REPLY_BYTE.from_bits(int(dut.payload__payload.value)).last)
+            _, ended = reply_byte(int(dut.payload__payload.value))
             taken.append(cycle())
 
     watch(dut, look)

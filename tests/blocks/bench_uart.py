@@ -17,7 +17,9 @@ HEARD = Coverage(
     "UartReceiver", "byte", "byte right after byte", "sender too fast", "sender too slow", "glitch",
     "no stop bit", "byte after a broken line", "all ones", "all zeros",
 )  # fmt: skip
-SAID = Coverage("UartTransmitter", "byte right after byte", "byte after a pause", "all ones", "all zeros")
+SAID = Coverage(
+    "UartTransmitter", "byte right after byte", "byte after a pause", "all ones", "all zeros"
+)
 LATE = 4
 """Cycles that a receiver needs to see, and tell, what is on the line."""
 PS = PERIOD_NS * 1000

@@ -10,21 +10,33 @@ import pytest
 from amaranth.lib.wiring import Component
 
 from relaxon import Config
+from relaxon.hw.access import AccessPort
 from relaxon.hw.answer import AnswerWriter
 from relaxon.hw.checksum import Checksum
+from relaxon.hw.counters import Counters
 from relaxon.hw.framing import CobsDecoder, Receiver
+from relaxon.hw.identity import Identity
 from relaxon.hw.order import Order
 from relaxon.hw.prbs import Prbs
+from relaxon.hw.registers import Registers
 from relaxon.hw.replies import CobsEncoder, ReplyCache
+from relaxon.hw.samples import SamplePort
 from relaxon.hw.signature import Signature
 from relaxon.hw.streams import Stage
 from relaxon.hw.uart import UartReceiver, UartTransmitter
+from relaxon.hw.wordbuffer import WordBuffer
 from relaxon.layout import Layout
+from relaxon.protocol import VERSION, Space
 from relaxon.sim.testbench.bundle import Bundle
 from relaxon.sim.testbench.runner import NO_ICARUS, SIMULATORS, Simulator, has_icarus, simulate
 
 SMALLEST = Config(modules=1, neurons=2, inputs=2, classes=2, lanes=2)
 USUAL = Config(modules=3, neurons=5, inputs=11, classes=4, lanes=8)
+COMPACT = Config(modules=4, neurons=4, inputs=9, classes=3, lanes=16, store="column")
+WIDE = Config(modules=2, neurons=4, inputs=70, classes=37, lanes=4, readout_bits=16)
+ABOUT = "board=none\nλ=0\n"
+TOLD = {"build": 0xDEC0DE, "clock_hz": 48_000_000, "features": 1}
+WORD_SPACES = (Space.WEIGHTS, Space.READOUT, Space.STATE)
 
 TOLERANCE = {4: 0.02, 16: 0.03}
 """Cycles to a bit of a UART, and by how much the other end's rate may be off."""
@@ -81,6 +93,44 @@ SUITES = {
             "encoder": {"slot_bytes": ENCODER_BYTES},
             "cache": {"reply_body": Layout(SMALLEST).reply_body},
             **{f"tx{n}": {"cycles": n} for n in TOLERANCE},
+        },
+    ),
+    "words": Suite(
+        benches=(
+            "bench_registers", "bench_identity", "bench_wordbuffer", "bench_counters",
+            "bench_samples", "bench_access",
+        ),  # fmt: skip
+        tests=13 + 5 + 3 + 5 + 11 + 5,
+        blocks=lambda: {
+            "registers": Registers(USUAL, ABOUT.encode()),
+            "compact_registers": Registers(COMPACT, b""),
+            "identity": Identity(Layout(USUAL), **TOLD),
+            "words": WordBuffer(Layout(USUAL), WORD_SPACES),
+            "counters": Counters(Layout(USUAL)),
+            "compact_counters": Counters(Layout(COMPACT)),
+            "samples": SamplePort(Layout(USUAL)),
+            "wide_samples": SamplePort(Layout(WIDE)),
+            "access": AccessPort(Layout(USUAL)),
+        },
+        parameters={
+            "registers": {"structure": USUAL.structure(), "about": ABOUT},
+            "compact_registers": {"structure": COMPACT.structure(), "about": ""},
+            "identity": {
+                "version": VERSION, "rx_bytes": Layout(USUAL).rx_bytes,
+                "slot_bytes": Layout(USUAL).slot_bytes, **TOLD, **USUAL.identity(),
+            },  # fmt: skip
+            "words": {
+                space.name.lower(): {
+                    "word_bytes": Layout(USUAL).word_bytes(space),
+                    "words": Layout(USUAL).words(space),
+                }
+                for space in WORD_SPACES
+            },
+            "counters": USUAL.structure(),
+            "compact_counters": COMPACT.structure(),
+            "samples": USUAL.structure(),
+            "wide_samples": WIDE.structure(),
+            "access": USUAL.structure(),
         },
     ),
 }
