@@ -4,8 +4,9 @@ import random
 from collections.abc import Iterator
 
 import cocotb
-from answers import reply_byte, reply_bytes
-from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
+from answers import reply_bytes
+from cocotb.triggers import ClockCycles
+from fake_cache import FakeCache
 
 from relaxon.hw.answer import Answer
 from relaxon.protocol import SLOTS
@@ -23,46 +24,6 @@ HEAD = Answer().members["head"].signature.members["payload"].shape
 SIDES = ("late", "early")
 """By the value of `hold`."""
 OWN_CYCLES = 7
-
-
-class Cache:
-    """In the place of the reply cache: takes answers, which are pending until `send` takes them."""
-
-    def __init__(self, dut: Block, pauses: Iterator[bool], seed: int):
-        self._dut, self._pauses, self._rng = dut, pauses, random.Random(seed)
-        self.taken: list[tuple[int, bytes]] = []
-        """Slot and bytes of all answers."""
-        self.pending: set[int] = set()
-        self._under_way, self._slot = bytearray(), 0
-        self.encoding = 0
-        """Cycles from an answer's last byte until it is pending, of the last answer."""
-        cocotb.start_soon(self._run())
-
-    async def _run(self) -> None:
-        dut, edge, settled = self._dut, RisingEdge(self._dut.clk), ReadOnly()
-        slot, left = 0, -1
-        while True:
-            dut.payload__ready.value = int(left < 0 and not next(self._pauses))
-            dut.pending.value = int(slot in self.pending)
-            await settled
-            slot = int(dut.slot.value)  # of this cycle: `pending` tells in the next
-            if dut.payload__valid.value and dut.payload__ready.value:
-                assert slot not in self.pending, f"slot {slot} is being sent"
-                assert not self._under_way or slot == self._slot, "the slot changed within an answer"
-                self._slot = slot
-                byte, last = reply_byte(int(dut.payload__payload.value))
-                self._under_way.append(byte)
-                if last:
-                    left = self._rng.randint(0, 8)
-                    self.encoding = left + 2
-            elif left > 0:
-                left -= 1
-            elif left == 0:
-                left = -1
-                self.taken.append((self._slot, bytes(self._under_way)))
-                self._under_way.clear()
-                self.pending.add(self._slot)
-            await edge
 
 
 class Speaker:
@@ -88,7 +49,7 @@ async def writes_one_answer_after_another(dut, stalls):
     ports = [f"{side}__{part}__{port}" for side in SIDES for part in ("head", "body")
              for port in ("valid", "payload")]  # fmt: skip
     await start(dut, hold=0, pending=0, payload__ready=0, **dict.fromkeys(ports, 0))
-    cache = Cache(dut, hesitation(stalls.sink, 2), seed=3)
+    cache = FakeCache(dut, hesitation(stalls.sink, 2), seed=3)
     speakers = [Speaker(dut, side, hesitation(stalls.source, at)) for at, side in enumerate(SIDES)]
     wanted: list[tuple[int, bytes]] = []
 

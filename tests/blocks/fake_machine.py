@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
+from pins import Pins
 
 from relaxon.hw.inputs import byte_write_layout
 from relaxon.hw.sequencer import outcome_layout, sample_layout
@@ -77,48 +78,51 @@ class FakeMachine:
         self._inputs = bytearray(layout.input_bytes)
         cocotb.start_soon(self._run())
 
-    def _port(self, name: str):
-        return getattr(self._dut, f"machine__{name}")
-
     async def _run(self) -> None:
         layout, rng = self._layout, self._rng
         write, given = byte_write_layout(layout), sample_layout(layout)
         result = outcome_layout(layout)
         edge, settled = RisingEdge(self._dut.clk), ReadOnly()
+        pins, look = Pins(self._dut, "machine__"), {
+            name: getattr(self._dut, f"machine__{name}")
+            for name in ("input_write", "sample__valid", "sample__payload", "ask", "score_of")
+        }  # fmt: skip
         left = -1  # cycles until the sample is done
         learns = 0  # … and until the readout has learned it
         scanned = 0  # cycles until its inputs are not needed any more
         known, asked = -1, 0  # cycles until the score is known, and of which class
         while True:
-            done = left == 0
-            self._port("busy").value = int(left >= 0 or learns > 0)
-            self._port("done").value = int(done)
-            outcome = self.taken[-1].outcome(layout) if done else {}
-            self._port("outcome").value = result.const(outcome).as_bits()
-            self._port("input_free").value = int(scanned == 0)
-            free = left < 0 and learns == 0
-            self._port("sample__ready").value = int(free and (self.prompt or rng.random() < 0.7))
-            self._port("known").value = int(known == 0)
-            score = self.taken[-1].scores(layout)[asked] if known == 0 else rng.getrandbits(8)
-            self._port("score").value = score
-            self.finished += done
+            done, free = left == 0, left < 0 and learns == 0
+            ready = free and (self.prompt or rng.random() < 0.7)
+            pins.set(
+                busy=int(not free), done=int(done), input_free=int(scanned == 0),
+                sample__ready=int(ready), known=int(known == 0),
+            )  # fmt: skip
+            if done:
+                pins.set(outcome=result.const(self.taken[-1].outcome(layout)).as_bits())
+                self.finished += 1
+            if known == 0:
+                pins.set(score=self.taken[-1].scores(layout)[asked])
+            elif known > 0:
+                pins.set(score=rng.getrandbits(8))
             await settled
-            if int(self._port("input_write").value) & 1:
-                byte = write.from_bits(int(self._port("input_write").value))
+            write_bits = int(look["input_write"].value)
+            if write_bits & 1:
+                byte = write.from_bits(write_bits)
                 assert scanned == 0, "only while input_free"
                 self._inputs[byte.address] = byte.data
             left, learns = left - (left >= 0), learns - (learns > 0)
             scanned -= scanned > 0
-            if self._port("sample__valid").value and self._port("sample__ready").value:
-                sample = given.from_bits(int(self._port("sample__payload").value))
+            if ready and look["sample__valid"].value:
+                sample = given.from_bits(int(look["sample__payload"].value))
                 label = sample.label if sample.training else None
                 self.taken.append(Sample(bytes(self._inputs), label))
                 left = rng.randint(3, self.most)
                 scanned = rng.randint(1, left)
                 learns = left + 1 + rng.choice((0, rng.randint(0, 5)))
-            if self._port("ask").value and left < 0:
+            if left < 0 and look["ask"].value:
                 known = rng.randint(1, 4) if known < 0 else known
-                asked = int(self._port("score_of").value)
+                asked = int(look["score_of"].value)
                 known -= 1
             else:
                 known = -1

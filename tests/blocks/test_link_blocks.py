@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from amaranth.lib.wiring import Component
+from script_answers import bodies
 
 from relaxon import Config
 from relaxon.hw.access import AccessPort
 from relaxon.hw.answer import AnswerWriter
 from relaxon.hw.checksum import Checksum
+from relaxon.hw.command import CommandPort
 from relaxon.hw.counters import Counters
 from relaxon.hw.framing import CobsDecoder, Receiver
 from relaxon.hw.identity import Identity
@@ -21,12 +23,14 @@ from relaxon.hw.prbs import Prbs
 from relaxon.hw.registers import Registers
 from relaxon.hw.replies import CobsEncoder, ReplyCache
 from relaxon.hw.samples import SamplePort
+from relaxon.hw.selftest import SelfTest
 from relaxon.hw.signature import Signature
 from relaxon.hw.streams import Stage
 from relaxon.hw.uart import UartReceiver, UartTransmitter
 from relaxon.hw.wordbuffer import WordBuffer
 from relaxon.layout import Layout
 from relaxon.protocol import VERSION, Space
+from relaxon.selftest import Script, signature
 from relaxon.sim.testbench.bundle import Bundle
 from relaxon.sim.testbench.runner import NO_ICARUS, SIMULATORS, Simulator, has_icarus, simulate
 
@@ -34,6 +38,7 @@ SMALLEST = Config(modules=1, neurons=2, inputs=2, classes=2, lanes=2)
 USUAL = Config(modules=3, neurons=5, inputs=11, classes=4, lanes=8)
 COMPACT = Config(modules=4, neurons=4, inputs=9, classes=3, lanes=16, store="column")
 WIDE = Config(modules=2, neurons=4, inputs=70, classes=37, lanes=4, readout_bits=16)
+ODD = Config(modules=1, neurons=3, inputs=2, classes=2, lanes=2, weight_bits=9)
 ABOUT = "board=none\nλ=0\n"
 TOLD = {"build": 0xDEC0DE, "clock_hz": 48_000_000, "features": 1}
 WORD_SPACES = (Space.WEIGHTS, Space.READOUT, Space.STATE)
@@ -66,6 +71,11 @@ class Suite:
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
+def script_signature(config: Config) -> int:
+    """Of the answers that the testbench of the self-test gives."""
+    return signature(bodies(Script(config)))
+
+
 SUITES = {
     "bytes": Suite(
         benches=(
@@ -93,6 +103,22 @@ SUITES = {
             "encoder": {"slot_bytes": ENCODER_BYTES},
             "cache": {"reply_body": Layout(SMALLEST).reply_body},
             **{f"tx{n}": {"cycles": n} for n in TOLERANCE},
+        },
+    ),
+    "commands": Suite(
+        benches=("bench_command", "bench_selftest"),
+        tests=7 + 9,
+        blocks=lambda: {
+            "command": CommandPort(Layout(USUAL), **TOLD),
+            "selftest": SelfTest(Layout(SMALLEST), script_signature(SMALLEST)),
+            "odd_selftest": SelfTest(Layout(ODD), script_signature(ODD)),
+        },
+        parameters={
+            "command": {"structure": USUAL.structure(), **TOLD},
+            **{
+                name: {"structure": config.structure(), "expected": script_signature(config)}
+                for name, config in {"selftest": SMALLEST, "odd_selftest": ODD}.items()
+            },
         },
     ),
     "words": Suite(
