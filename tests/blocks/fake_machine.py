@@ -67,7 +67,7 @@ class FakeMachine:
     most
         Cycles that computing takes, at most.
     prompt
-        Whether a sample is taken as soon as the machine is free.
+        Whether a sample is taken as soon as the machine is free, and its inputs at any time.
     """
 
     def __init__(self, dut: Block, layout: Layout, seed: int):
@@ -118,7 +118,7 @@ class FakeMachine:
                 label = sample.label if sample.training else None
                 self.taken.append(Sample(bytes(self._inputs), label))
                 left = rng.randint(3, self.most)
-                scanned = rng.randint(1, left)
+                scanned = 0 if self.prompt else rng.randint(1, left)
                 learns = left + 1 + rng.choice((0, rng.randint(0, 5)))
             if left < 0 and look["ask"].value:
                 known = rng.randint(1, 4) if known < 0 else known

@@ -27,10 +27,12 @@ from relaxon.hw.selftest import SelfTest
 from relaxon.hw.signature import Signature
 from relaxon.hw.streams import Stage
 from relaxon.hw.uart import UartReceiver, UartTransmitter
+from relaxon.hw.wishbone import WishbonePeripheral
 from relaxon.hw.wordbuffer import WordBuffer
 from relaxon.layout import Layout
 from relaxon.protocol import VERSION, Space
 from relaxon.selftest import Script, signature
+from relaxon.sim.selftest import expected
 from relaxon.sim.testbench.bundle import Bundle
 from relaxon.sim.testbench.runner import NO_ICARUS, SIMULATORS, Simulator, has_icarus, simulate
 
@@ -120,6 +122,21 @@ SUITES = {
                 for name, config in {"selftest": SMALLEST, "odd_selftest": ODD}.items()
             },
         },
+    ),
+    "bus": Suite(
+        benches=("bench_wishbone",),
+        tests=5,
+        blocks=lambda: {
+            "wishbone": WishbonePeripheral(
+                SMALLEST, build=7, about=ABOUT.encode(), self_test=expected(SMALLEST).signature
+            )
+        },
+        parameters={
+            "wishbone": {
+                "structure": SMALLEST.structure(), "build": 7, "about": ABOUT,
+                "self_test": expected(SMALLEST).signature,
+            }
+        },  # fmt: skip
     ),
     "words": Suite(
         benches=(
