@@ -1,0 +1,30 @@
+"""Looks at a device cycle by cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cocotb
+from cocotb.task import Task
+from cocotb.triggers import ReadOnly, RisingEdge
+from cocotb.utils import get_sim_time
+
+from relaxon.sim.testbench.bench import PERIOD_NS, Device
+
+
+def cycle() -> int:
+    """The number of the clock cycle; only differences mean something."""
+    return int(get_sim_time("ns")) // PERIOD_NS
+
+
+def watch(dut: Device, look: Callable[[], object]) -> Task[None]:
+    """Call `look` once in every cycle from now on, when all inputs have taken effect."""
+
+    async def run() -> None:
+        edge, settled = RisingEdge(dut.clk), ReadOnly()
+        while True:
+            await settled
+            look()
+            await edge
+
+    return cocotb.start_soon(run())
