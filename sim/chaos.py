@@ -217,15 +217,16 @@ class ChaosTransport(Transport):
         self._request.come(data)
         self._carry(self._request)
         self._forward()
+        self._check()
 
     def read(self, timeout: float) -> bytes:
         """What the faults leave of what has arrived; like the other transport's read."""
-        self._check()
         deadline = time.monotonic() + timeout
         while True:
             self._forward()
             if data := self._reply.arrived():
                 return data
+            self._check()
             left = max(0.0, deadline - time.monotonic())
             stalls = [way.until for way in (self._request, self._reply) if way.held]
             wait = min([left, *(max(0.0, until - time.monotonic()) for until in stalls)])
@@ -261,14 +262,15 @@ class ChaosTransport(Transport):
         return f"chaos: {', '.join(passed)}; met {met or 'no fault'}"
 
     def _carry(self, way: _Way) -> None:
-        """Let each whole frame meet its fault."""
+        """Let each whole frame meet its fault. What came before a disconnection still arrives."""
         while way.whole:
             frame = way.whole.popleft()
             met = way.meet(FRAME_KINDS)
-            if met is not None and met[0] == "disconnect":
+            kind = met[0] if met is not None else ""
+            if kind == "disconnect":
                 self._gone = True
-                self._check()
-            if met is not None and met[0] == "reset":
+                way.forget()
+            elif kind == "reset":
                 self._reset_within(way, frame)
             else:
                 way.put(way.altered(frame, met))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from unittest import mock
 
 import numpy as np
 from recorded import random_couplings, random_samples
 
 from relaxon import Config, Couplings
+from relaxon.build_id import build_id
 from relaxon.framing import Deframer
 from relaxon.linkboard import LinkBoard
 from relaxon.session import Session
@@ -25,9 +27,15 @@ def messages(data: bytes) -> list[bytes]:
 
 
 def quick_board(transport: Transport, config: Config | None, timeout: float = 2.0) -> LinkBoard:
-    """A board whose session asks again soon, from its first HELLO on."""
-    with mock.patch.dict(Session.__init__.__kwdefaults__, retry=QUICK):
+    """A board whose session asks again soon, from its first greeting on."""
+    with (
+        mock.patch.dict(Session.__init__.__kwdefaults__, retry=QUICK),
+        mock.patch("relaxon.linkboard.build_id", _build_id),
+    ):
         return LinkBoard(transport, config, timeout=timeout)
+
+
+_build_id = cache(build_id)  # reads all of the gateware's sources
 
 
 class Training:

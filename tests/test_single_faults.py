@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import pytest
 from faults import QUICK, Training, quick_board
@@ -20,8 +21,11 @@ from relaxon.session import Session
 from relaxon.sim.chaos import BYTE_KINDS, Chaos, ChaosTransport, FaultAt
 from relaxon.sim.simulated import SimulatedTransport
 from relaxon.sim.twin import Direction
+from relaxon.sim.verilate import library
 
 CONFIG = Config(modules=3, neurons=5, inputs=11, classes=4, lanes=8)  # as test_conformance.py's
+TINY = Config(neurons=4, inputs=3, classes=2, lanes=4)
+"""A machine of fewer bytes, each of which is simulated sooner: for ``--long``."""
 SHORT = 6
 """Places that are tried of each fault without ``--long``."""
 
@@ -37,14 +41,17 @@ GREETING = {"request": 4, "reply": 2}
 
 
 @pytest.fixture(scope="module")
-def training() -> Training:
-    return Training(CONFIG, 50, whole=True)
+def training(long: bool) -> Training:
+    training = Training(TINY if long else CONFIG, 50, whole=True)
+    before, *_, last = training.history
+    assert all(last.differences(before)[name] for name in ("recurrent", "input", "readout"))
+    return training
 
 
 @contextmanager
-def simulated(start: int = 0) -> Iterator[SimulatedTransport]:
+def simulated(config: Config, start: int = 0) -> Iterator[SimulatedTransport]:
     """A simulated board that expects the sequence number `start`."""
-    transport = SimulatedTransport(CONFIG)
+    transport = SimulatedTransport(path=_library(config))
     if start:
         read = bytes((Opcode.READ,)) + ACCESS.pack(space=Space.STATE, address=0, count=1)
         for _ in Session(transport).run([read] * start):
@@ -53,6 +60,9 @@ def simulated(start: int = 0) -> Iterator[SimulatedTransport]:
         yield transport
     finally:
         transport.close()
+
+
+_library = cache(library)
 
 
 class Link(ChaosTransport):
@@ -64,9 +74,9 @@ class Link(ChaosTransport):
 @pytest.fixture(scope="module")
 def places(training: Training) -> dict[Direction, tuple[int, int]]:
     """How many frames and bytes a session without a fault has, each way."""
-    with simulated() as transport:
+    with simulated(training.config) as transport:
         link = ChaosTransport(transport, Chaos())
-        training.carry_through(quick_board(link, CONFIG))
+        training.carry_through(quick_board(link, training.config))
         return {direction: link.passed(direction) for direction in DIRECTIONS}
 
 
@@ -87,10 +97,10 @@ def test_one_fault_anywhere_is_survived(
     began = time.monotonic()
     for position in positions:
         fault = FaultAt(kind, direction, position, detail, pause=3 * QUICK)
-        with simulated() as transport:
+        with simulated(training.config) as transport:
             link = ChaosTransport(transport, fault)
             try:
-                training.carry_through(quick_board(link, CONFIG))
+                training.carry_through(quick_board(link, training.config))
                 assert link.met.total() == 1, "the fault never happened"
             except (AssertionError, LinkError) as error:
                 wrong[position] = error
@@ -109,12 +119,12 @@ def test_a_link_that_breaks_anywhere_is_told_and_training_goes_on_over_another(
     positions = chosen(places[direction][0], long, 1)
     wrong = {}
     for position in positions:
-        with simulated() as transport:
+        with simulated(training.config) as transport:
             link = Link(transport, FaultAt("disconnect", direction, position))
             try:
                 with pytest.raises(LinkError):
-                    training.carry_through(quick_board(link, CONFIG))
-                board = quick_board(transport, CONFIG)
+                    training.carry_through(quick_board(link, training.config))
+                board = quick_board(transport, training.config)
                 samples = board.counters()["samples"]
                 if samples:
                     training.check(board, samples)
@@ -139,17 +149,17 @@ def test_a_board_that_is_reset_anywhere_is_told(
     wraps = GREETING[direction] + -start % 256  # the first frame that bears the number 0
     positions = sorted({wraps, *chosen(places[direction][0], long, start)})
     for position in positions:
-        with simulated(start) as transport:
+        with simulated(training.config, start) as transport:
             link = Link(transport, FaultAt("reset", direction, position))
             try:
-                training.carry_through(quick_board(link, CONFIG, timeout=0.5))
+                training.carry_through(quick_board(link, training.config, timeout=0.5))
                 if position >= GREETING[direction]:
                     wrong[position] = "no error, though all was right"
             except AssertionError as error:
                 wrong[position] = f"WRONG RESULT WITHOUT AN ERROR: {error}"
             except LinkError:
                 told += 1
-                board = quick_board(transport, CONFIG)
+                board = quick_board(transport, training.config)
                 board.clear_counters()
                 training.carry_through(board)
             assert link.met.total() == 1, "the fault never happened"
