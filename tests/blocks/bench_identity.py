@@ -23,7 +23,8 @@ SEEN = Coverage(
 @cocotb.parametrize(stalls=list(Stalls))
 async def tells_who_it_is(dut, stalls):
     dut, known, rng = Block(dut, "identity"), parameters()["identity"], random.Random(1)
-    await start(dut, active=0, bytes__valid=0, bytes__payload=0, expected=0, body__ready=0)
+    await start(dut, active=0, bytes__valid=0, bytes__payload=0, expected=0, opened=0,
+                body__ready=0)  # fmt: skip
     source = StreamSource(dut, "bytes", hesitation(stalls.source, 2))
     sink = StreamSink(dut, "body", hesitation(stalls.sink, 3))
 
@@ -33,7 +34,8 @@ async def tells_who_it_is(dut, stalls):
     watch(dut, look)
     for turn, expected in enumerate((0, 255, *(rng.randrange(256) for _ in range(4)))):
         hello = rng.randbytes(HELLO.size)
-        dut.expected.value = expected
+        opened = turn % 2
+        dut.expected.value, dut.opened.value = expected, opened
         SEEN.hit("lowest number expected", when=expected == 0)
         SEEN.hit("highest number expected", when=expected == 255)
         dut.active.value = 1
@@ -42,7 +44,7 @@ async def tells_who_it_is(dut, stalls):
         await sink.wait(IDENTITY.size, 600)
         await ClockCycles(dut.clk, rng.randrange(10))
         SEEN.hit("nothing after the last byte")
-        wanted = IDENTITY.pack(**HELLO.unpack(hello), expected=expected, **known)
+        wanted = IDENTITY.pack(**HELLO.unpack(hello), expected=expected, opened=opened, **known)
         got = [reply_byte(payload) for payload in sink.received]
         assert bytes(byte for byte, _ in got) == wanted
         assert [last for _, last in got] == [False] * (IDENTITY.size - 1) + [True]

@@ -15,30 +15,35 @@ SEEN = Coverage(
     "Order", "due", "ahead", "the last one repeated", "the oldest kept one repeated",
     "one too old", "not kept yet", "the number wraps", "aside: due whatever the number",
     "aside: none steps on", "complained", "a step ends a complaint", "forgiven",
-    "forgiven and complained at once",
+    "forgiven and complained at once", "closed: none due", "closed: aside", "closed: no complaint kept",
+    "opened", "opened again",
 )  # fmt: skip
-INPUTS = ("sequence", "aside", "step", "complain", "forgive")
+INPUTS = ("sequence", "aside", "open", "step", "complain", "forgive")
 
 
 class OrderModel:
     """The state of an `Order`."""
 
     def __init__(self):
-        self.expected, self.kept, self.complained = 0, 0, False
+        self.opened, self.expected, self.kept, self.complained = False, 0, 0, False
 
     def says(self, sequence: int, aside: bool) -> tuple[bool, bool]:
         """Whether that number is due, and whether it is repeated."""
         behind = (self.expected - sequence) & 0xFF
-        SEEN.hit("due", when=behind == 0 and not aside)
+        SEEN.hit("due", when=self.opened and behind == 0 and not aside)
+        SEEN.hit("closed: none due", when=not self.opened and behind == 0 and not aside)
+        SEEN.hit("closed: aside", when=not self.opened and aside)
         SEEN.hit("ahead", when=behind > 0x80)
         SEEN.hit("the last one repeated", when=behind == 1 <= self.kept)
         SEEN.hit("the oldest kept one repeated", when=behind == self.kept == SLOTS - 1)
         SEEN.hit("one too old", when=behind == SLOTS and self.kept == SLOTS - 1)
         SEEN.hit("not kept yet", when=self.kept < behind < SLOTS)
         SEEN.hit("aside: due whatever the number", when=aside and behind != 0)
-        return aside or behind == 0, 1 <= behind <= self.kept
+        return aside or (self.opened and behind == 0), 1 <= behind <= self.kept
 
-    def clock(self, *, aside: bool, step: bool, complain: bool, forgive: bool) -> None:
+    def clock(
+        self, *, aside: bool, open: bool, step: bool, complain: bool, forgive: bool
+    ) -> None:
         """What happens in a cycle."""
         SEEN.hit("aside: none steps on", when=aside and step)
         SEEN.hit("forgiven", when=forgive and self.complained)
@@ -50,9 +55,12 @@ class OrderModel:
             self.expected, self.kept = (self.expected + 1) & 0xFF, min(self.kept + 1, SLOTS - 1)
         if step or forgive:
             self.complained = False
-        elif complain:
+        elif complain and self.opened:
             self.complained = True
             SEEN.hit("complained")
+        SEEN.hit("closed: no complaint kept", when=complain and not self.opened)
+        SEEN.hit("opened again" if self.opened else "opened", when=open)
+        self.opened = self.opened or open
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -67,6 +75,7 @@ async def knows_which_frame_is_due(dut):
         assert now == said, f"{now}, not {said}, a cycle after the number was set"
         assert dut.expected.value == model.expected
         assert dut.complained.value == model.complained
+        assert dut.opened.value == model.opened
         inputs = {name: int(getattr(dut, name).value) for name in INPUTS}
         said = model.says(inputs.pop("sequence"), bool(inputs["aside"]))
         model.clock(**{name: bool(value) for name, value in inputs.items()})
@@ -77,7 +86,9 @@ async def knows_which_frame_is_due(dut):
         behind = rng.choice((0, 0, 1, rng.randrange(SLOTS + 2), rng.randrange(256)))
         dut.sequence.value = (model.expected - behind) & 0xFF
         often = 0.5 if at > 200 else 0.05  # at first, fewer than all slots are kept
-        for name, chance in {"aside": 0.2, "step": often, "complain": 0.3, "forgive": 0.1}.items():
+        opens = 0.1 if at > 100 else 0
+        chances = {"aside": 0.2, "open": opens, "step": often, "complain": 0.3, "forgive": 0.1}
+        for name, chance in chances.items():
             getattr(dut, name).value = int(rng.random() < chance)
         await edge
 

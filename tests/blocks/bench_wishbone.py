@@ -125,13 +125,12 @@ class Host:
         assert answer == self._twin.feed(frame), command.hex(" ")
         (message,) = Deframer(1 << 16).feed(answer)
         assert message[1] == Status.OK
-        self._number = (self._number + (command[0] != Opcode.HELLO)) & 0xFF
+        self._number = (self._number + (command[0] != Opcode.OPEN)) & 0xFF
         return message[HEADER_BYTES:]
 
     async def greet(self) -> None:
-        """Say hello, and open the session if that is asked for."""
-        values = dict.fromkeys(HELLO.types, 1)
-        await self.ask(bytes([Opcode.HELLO]) + HELLO.pack(**values))
+        """Open the board."""
+        await self.ask(bytes([Opcode.OPEN]) + HELLO.pack(nonce=1))
 
 
 async def begin(dut, seed: int) -> tuple[Bus, Host, Config]:
@@ -174,7 +173,7 @@ async def greets_and_trains_as_the_twin_does(dut):
 @cocotb.parametrize(sel=[0x0, 0xE])
 async def an_access_without_the_lowest_byte_does_nothing(dut, sel):
     bus, host, _ = await begin(dut, seed=3)
-    hello = bytes([Opcode.HELLO]) + HELLO.pack(**dict.fromkeys(HELLO.types, 1))
+    hello = bytes([Opcode.HELLO]) + HELLO.pack(nonce=1)
     for byte in encode(b"\0" + hello):
         await bus.access(DATA, byte)
         await bus.access(DATA, 0x55, sel=sel)
