@@ -55,7 +55,7 @@ class OrderModel:
             SEEN.hit("complained")
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 async def knows_which_frame_is_due(dut):
     dut, rng, model = Block(dut, "order"), random.Random(2), OrderModel()
     await start(dut, **dict.fromkeys(INPUTS, 0))
