@@ -196,7 +196,7 @@ class Bench:
             assert took == sum(BYTE + active - 1 for active in ports), f"{took} for {ports}"
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(stalls=list(Stalls))
 async def reads_and_writes_what_there_is(dut, stalls):
     bench = await Bench.of(dut, stalls)

@@ -42,7 +42,7 @@ class Speaker:
         assert sending.done(), "before the body was"
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(stalls=list(Stalls))
 async def writes_one_answer_after_another(dut, stalls):
     dut, rng = Block(dut, "writer"), random.Random(1)

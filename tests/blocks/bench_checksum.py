@@ -51,7 +51,7 @@ class Checker:
                 self.data += bytes([int(dut.data.value)])
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 async def is_the_crc_of_zlib_after_every_byte(dut):
     dut, rng = Block(dut, "checksum"), random.Random(1)
     await start(dut, start=0, valid=0, data=0)

@@ -227,7 +227,7 @@ def any_command(layout: Layout, rng: random.Random) -> bytes:
     return bytes([opcode]) + body
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(stalls=list(Stalls))
 async def does_what_the_twin_does(dut, stalls):
     seed = 100 * list(Stalls).index(stalls)
@@ -280,7 +280,7 @@ async def does_what_the_twin_does(dut, stalls):
     await bench.rest()
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 async def goes_round_all_numbers_at_full_speed(dut):
     bench = await Bench.of(dut, Stalls.NONE, seed=7)
     rng, layout = bench.rng, bench.layout
@@ -309,7 +309,7 @@ async def goes_round_all_numbers_at_full_speed(dut):
     SEEN.hit("number wraps")
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 async def carries_out_whatever_its_number_when_aside(dut):
     bench = await Bench.of(dut, Stalls.NONE, seed=8)
     rng, twin = bench.rng, bench.twin

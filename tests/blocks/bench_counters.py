@@ -90,7 +90,7 @@ class Amounts:
         SEEN.hit(f"{name} written")
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(name=["counters", "compact_counters"], pauses=[False, True])
 async def count_exactly(dut, name, pauses):
     layout = Layout(Config.from_dicts(parameters()[name], None))

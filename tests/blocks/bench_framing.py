@@ -185,7 +185,7 @@ class DecoderChecker:
         self._byte = int(dut.bytes__payload.value) if taken else None
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(stalls=[Stalls.NONE, Stalls.SOURCE])
 async def decodes_byte_by_byte(dut, stalls):
     block = Block(dut, "decoder")
@@ -302,7 +302,7 @@ class Bench:
             dut.next.value = 0
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(stalls=list(Stalls))
 async def keeps_what_is_whole_and_counts_the_rest(dut, stalls):
     bench = await Bench.of(dut, "receiver", stalls)
@@ -324,7 +324,7 @@ async def keeps_what_is_whole_and_counts_the_rest(dut, stalls):
     assert sum(seen.values()) == host.frames + host.bad_frames + host.oversized
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 async def is_full_to_the_byte(dut):
     bench = await Bench.of(dut, "receiver", Stalls.NONE)
     size, send = bench.size, bench.source.send
@@ -350,7 +350,7 @@ async def is_full_to_the_byte(dut):
     }, bench.seen  # fmt: skip
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 async def holds_a_window_of_frames_and_one_more(dut):
     bench = await Bench.of(dut, "receiver", Stalls.NONE)
     bench.hold = True

@@ -19,7 +19,7 @@ SEEN = Coverage(
 )  # fmt: skip
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(stalls=list(Stalls))
 async def tells_who_it_is(dut, stalls):
     dut, known, rng = Block(dut, "identity"), parameters()["identity"], random.Random(1)

@@ -63,7 +63,7 @@ class OrderModel:
         self.opened = self.opened or open
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 async def knows_which_frame_is_due(dut):
     dut, rng, model = Block(dut, "order"), random.Random(2), OrderModel()
     await start(dut, **dict.fromkeys(INPUTS, 0))

@@ -18,7 +18,7 @@ SEEN = Coverage(
 LONGEST = 3000
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 async def makes_the_bytes_of_the_sequence(dut):
     dut, rng, wanted = Block(dut, "prbs"), random.Random(3), prbs(LONGEST)
     await start(dut, step=0, restart=0)

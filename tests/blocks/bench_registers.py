@@ -84,7 +84,7 @@ class Bench:
         SEEN.hit("read, negative" if value < 0 else "read, positive")
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(name=["registers", "compact_registers"])
 async def begin_with_the_values_for_the_sizes(dut, name):
     bench = await Bench.of(dut, name, seed=None)  # the first test: the power was just switched on
@@ -93,7 +93,7 @@ async def begin_with_the_values_for_the_sizes(dut, name):
         await bench.read(address)
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(name=["registers", "compact_registers"], pauses=[False, True])
 async def hold_what_is_written(dut, name, pauses):
     bench = await Bench.of(dut, name, seed=2 if pauses else None)
@@ -114,7 +114,7 @@ async def hold_what_is_written(dut, name, pauses):
         await bench.read(address)
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(name=["registers", "compact_registers"])
 async def are_the_same_after_every_reset(dut, name):
     bench = await Bench.of(dut, name, seed=None)
@@ -126,7 +126,7 @@ async def are_the_same_after_every_reset(dut, name):
     await bench.check_values()
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(name=["registers", "compact_registers"], pauses=[False, True])
 async def tell_of_the_build(dut, name, pauses):
     bench = await Bench.of(dut, name, seed=4 if pauses else None)

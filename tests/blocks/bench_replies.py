@@ -95,7 +95,7 @@ def cover_encoding(message: bytes) -> None:
     ENCODED.hit("long block ends within the CRC", when=within)
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(stalls=[Stalls.NONE, Stalls.SOURCE])
 async def writes_the_frame_that_the_host_expects(dut, stalls):
     dut, slot_bytes = Block(dut, "encoder"), parameters()["encoder"]["slot_bytes"]
@@ -241,7 +241,7 @@ class Host:
         assert not self.queue and not self.dut.busy.value
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(stalls=list(Stalls))
 async def sends_what_was_written_and_sends_it_again(dut, stalls):
     dut, longest = Block(dut, "cache"), parameters()["cache"]["reply_body"] + FRAME_OVERHEAD - CRC_BYTES

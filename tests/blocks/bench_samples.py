@@ -158,7 +158,7 @@ class Bench:
         raise AssertionError(f"{len(self.wanted)} samples were not answered in 5000 cycles")
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize((
     ("name", "stalls", "count"),
     [*(("samples", each, 40) for each in Stalls), ("wide_samples", Stalls.BOTH, 12),
@@ -204,7 +204,7 @@ async def answers_every_sample_in_order(dut, name, stalls, count):
     assert bench.answered == len(carried_out)
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(name=["samples", "wide_samples"])
 async def takes_a_byte_every_other_cycle_at_least(dut, name):
     bench = await Bench.of(dut, name, Stalls.NONE, seed=7)

@@ -159,7 +159,7 @@ class Bench:
         SEEN.hit("passed" if right else "failed")
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(
     (("name", "stalls"), [("odd_selftest", Stalls.BOTH), *(("selftest", s) for s in Stalls)])
 )

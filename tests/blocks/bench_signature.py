@@ -21,7 +21,7 @@ CYCLES = 8
 """For each byte."""
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(stalls=[Stalls.NONE, Stalls.SOURCE])
 async def is_the_crc_of_answers_without_their_numbers(dut, stalls):
     dut, rng = Block(dut, "sig"), random.Random(4)

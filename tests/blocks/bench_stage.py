@@ -15,7 +15,7 @@ SEEN = Coverage("Stage", "item after item", "two held", "one held", "empty again
 COUNT = 200
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(stalls=list(Stalls))
 async def passes_every_item_once_whoever_stalls(dut, stalls):
     dut = Block(dut, "stage")

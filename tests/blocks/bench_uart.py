@@ -73,7 +73,7 @@ class Heard:
             self.when.append(int(get_sim_time("ps")))
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(name=["rx4", "rx16"], error=[-1, 0, 1])
 async def hears_a_sender_that_is_off_at_every_phase(dut, name, error):
     block, given = Block(dut, name), parameters()[name]
@@ -101,7 +101,7 @@ async def hears_a_sender_that_is_off_at_every_phase(dut, name, error):
         HEARD.hit("sender too slow", when=error > 0)
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(name=["rx4", "rx16"])
 async def hears_nothing_but_bytes(dut, name):
     block, cycles = Block(dut, name), parameters()[name]["cycles"]
@@ -128,7 +128,7 @@ async def hears_nothing_but_bytes(dut, name):
     assert heard.data == wanted
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(name=["tx4", "tx16"], stalls=[Stalls.NONE, Stalls.SOURCE])
 async def says_ten_bits_a_byte(dut, name, stalls):
     block, cycles = Block(dut, name), parameters()[name]["cycles"]
@@ -162,7 +162,7 @@ async def says_ten_bits_a_byte(dut, name, stalls):
     assert not wanted and len(taken) == len(data)
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 async def agrees_with_the_far_end_of_other_testbenches(dut):
     """`relaxon.sim.testbench.uart`, to which whole boards talk."""
     rx, tx, cycles = Block(dut, "rx4"), Block(dut, "tx4"), parameters()["rx4"]["cycles"]

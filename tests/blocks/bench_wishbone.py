@@ -149,7 +149,7 @@ def access(opcode: Opcode, space: Space, address: int, count: int) -> bytes:
     return bytes([opcode]) + ACCESS.pack(space=space, address=address, count=count)
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 async def greets_and_trains_as_the_twin_does(dut):
     bus, host, config = await begin(dut, seed=1)
     layout = Layout(config)
@@ -169,7 +169,7 @@ async def greets_and_trains_as_the_twin_does(dut):
     assert (await bus.state()).idle
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(sel=[0x0, 0xE])
 async def an_access_without_the_lowest_byte_does_nothing(dut, sel):
     bus, host, _ = await begin(dut, seed=3)
@@ -185,7 +185,7 @@ async def an_access_without_the_lowest_byte_does_nothing(dut, sel):
     assert not (await bus.state()).status.testing
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 async def the_bus_starts_the_self_test_and_tells_of_errors(dut):
     bus, host, _ = await begin(dut, seed=4)
     await host.greet()

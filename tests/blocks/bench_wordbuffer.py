@@ -56,7 +56,7 @@ class WordMemory:
             self._port("read_data").value = int.from_bytes(word, "little")
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(pauses=[False, True])
 async def passes_words_on(dut, pauses):
     dut, given, rng = Block(dut, "words"), parameters()["words"], random.Random(1)
