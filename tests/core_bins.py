@@ -229,7 +229,7 @@ class MachineBins:
         for name in ("_start", "_move", "_phase", "_learn", "_saturate", "_finish"):
             setattr(model, name, self._watching(name))
         self._train_one = model.train_one
-        setattr(model, "train_one", self._train)
+        model.train_one = self._train
 
     def _structure(self, machines: Coverage) -> None:
         config, layout = self.config, self.layout

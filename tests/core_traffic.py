@@ -106,12 +106,13 @@ class Traffic:
         """Commands that put every word of a board where power-up has it, or where `seed` says."""
         layout, config = self.layout, self.config
         couplings = random_couplings(config, seed)
-        counter, word = bytes(COUNTER_BYTES), bytes(layout.word_bytes(Space.STATE))
-        commands = [
-            *write_registers(config),
-            *(self._write(Space.COUNTERS, n, counter) for n in range(len(COUNTERS))),
-            *(self._write(Space.STATE, n, word) for n in range(layout.groups)),
-        ]
+        commands = write_registers(config)
+        for space in (Space.COUNTERS, Space.STATE):
+            words, size = layout.words(space), layout.word_bytes(space)
+            most = layout.words_per_frame(space)
+            for first in range(0, words, most):
+                count = min(most, words - first)
+                commands.append(self._write(space, first, bytes(count * size), count))
         for name in couplings.NAMES:
             commands += write(layout, name, getattr(couplings, name))
         return commands

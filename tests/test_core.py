@@ -28,7 +28,7 @@ SHORT = [("chain", "icarus"), ("chain", "verilator"), ("column", "icarus")]
 LONG = [(name, simulator) for name in MACHINES for simulator in SIMULATORS]
 RANDOM = range(6)
 WITHOUT_SELF_TEST, WITH_A_WRONG_ONE = ("column",), ("module",)
-TESTS = {True: 10, False: 8}
+TESTS = {True: 9, False: 7}
 """Tests in bench_core.py, with and without a self-test."""
 
 
