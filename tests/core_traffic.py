@@ -229,6 +229,11 @@ class Traffic:
         data = rng.randbytes(count * size)
         if space is Space.WEIGHTS:
             data = b"".join(self._weights(n) for n in range(address, address + count))
+        elif space is Space.STATE:  # a word has more bits than there are lanes
+            lanes = (1 << layout.lanes) - 1
+            data = b"".join(
+                (rng.getrandbits(8 * size) & lanes).to_bytes(size, "little") for _ in range(count)
+            )
         elif space is Space.READOUT:
             data = self._elements(self.config.readout_max, count * self.config.classes, 2)
         return self._due(expected, self._write(space, address, data, count))

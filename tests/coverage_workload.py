@@ -1,0 +1,127 @@
+"""Everything that a host can do to a core, on compiled boards that count what their RTL does."""
+
+from __future__ import annotations
+
+from core_bins import LinkBins, MachineBins, messages
+from core_checker import Checker
+from core_traffic import Piece, Traffic
+
+from relaxon import Config
+from relaxon.framing import encode
+from relaxon.protocol import ACCESS, BUILD_BYTES, COUNTERS, REGISTER_BYTES, REGISTERS, Opcode, Space
+from relaxon.sim.testbench.rtlcoverage import CoveredCore
+from relaxon.sim.twin import Twin
+
+LINES = (1, 1, 40)
+"""Clock cycles a byte takes on the line, board by board; on a slow line answers pile up."""
+BURSTS = 250
+PATTERNS = (0, -1, 0x55555555, -0x55555556, 0)
+
+
+class Workload:
+    """A board and its twin, which get the same bytes."""
+
+    def __init__(self, core: CoveredCore, config: Config, twin: Twin, seed: int, interval: int):
+        self.config, self.twin = config, twin
+        self.board = core.board(interval=interval)
+        self.traffic = Traffic(config, seed, self_test=bool(twin._features()))
+        self.seen = LinkBins(twin)
+        MachineBins(config, twin.memory.model)
+        self.checker = Checker(self.seen)
+
+    @property
+    def expected(self) -> int:
+        """The sequence number that is due."""
+        return self.twin._expected
+
+    def send(self, piece: Piece) -> None:
+        """Give both a piece and compare their answers."""
+        self.board.write(self._told(piece))
+        self._compare()
+
+    def call(self, *commands: bytes) -> None:
+        """Commands that are due, one by one."""
+        for command in commands:
+            self.send(Piece(encode(bytes([self.expected]) + command), "due"))
+
+    def burst(self) -> None:
+        """The next burst of the traffic."""
+        pieces, state = self.traffic.burst(self.expected, self._registers()), None
+        while True:
+            try:
+                piece = pieces.send(state)
+            except StopIteration:
+                break
+            self.board.write(self._told(piece))
+            state = self.expected, self._registers()
+        self._compare()
+
+    def _registers(self):
+        return self.twin.memory.model.registers
+
+    def _told(self, piece: Piece) -> bytes:
+        twin, expected = self.twin, self.expected
+        link, chip = dict(twin.memory.counters), dict(twin.memory.model.counters)
+        answer = twin.feed(piece.data)
+        self.seen.fed(piece, link, expected, answer)
+        repeat = twin.memory.counters["duplicates"] != link["duplicates"]
+        self.checker.expect(messages(answer), repeat=repeat)
+        if piece.kind == "due" and not repeat:
+            self.seen.wrapped(chip)
+        return piece.data
+
+    def _compare(self) -> None:
+        said = b""
+        while part := self.board.read(5.0):
+            said += part
+        self.checker.check(said)
+
+
+def exercise(core: CoveredCore, config: Config, *, seed: int = 0, bursts: int = BURSTS, **twin) -> None:
+    """Let boards of `core` do all that boards of `config` do; `twin` are a `Twin`'s parameters."""
+    for number, interval in enumerate(LINES):
+        work = Workload(core, config, Twin(config, **twin), seed + number, interval)
+        work.call(*work.traffic.setup(seed + number))
+        registers_to_all_bits(work)
+        read_all(work)
+        for _ in range(bursts):
+            work.burst()
+        counters_to_all_bits(work)
+        read_all(work)
+        work.board.close()
+
+
+def registers_to_all_bits(work: Workload) -> None:
+    """Every bit of every register rises and falls, no sample being computed meanwhile."""
+    values = work.twin.memory.model.registers.as_dict()
+    for address, register in enumerate(REGISTERS):
+        for value in (*PATTERNS, values[register.name]):
+            work.call(_write(Space.REGISTERS, address, value, REGISTER_BYTES))
+
+
+def counters_to_all_bits(work: Workload) -> None:
+    """So does every bit of every counter; then samples count from what they were set to."""
+    for value in (0, -1, 0x5555555555555555, -0x5555555555555556, -1):
+        for address in range(len(COUNTERS)):
+            work.call(_write(Space.COUNTERS, address, value, 8))
+        for _ in range(3):
+            work.send(work.traffic.sample(work.expected))
+
+
+def read_all(work: Workload) -> None:
+    """Read every word of every space that a host reads, but for padding of states and what is of
+    clocks alone."""
+    layout = work.traffic.layout
+    for space in (Space.REGISTERS, Space.COUNTERS, Space.WEIGHTS, Space.READOUT, Space.SELF_TEST):
+        words = layout.words(space) - (space is Space.COUNTERS)
+        for first in range(0, words, at_once := layout.words_per_frame(space)):
+            count = min(at_once, words - first)
+            work.call(bytes([Opcode.READ]) + ACCESS.pack(space=space, address=first, count=count))
+    for first in range(0, BUILD_BYTES, 32):
+        access = ACCESS.pack(space=Space.BUILD, address=first, count=32)
+        work.call(bytes([Opcode.READ]) + access)
+
+
+def _write(space: Space, address: int, value: int, size: int) -> bytes:
+    data = (value & (1 << 8 * size) - 1).to_bytes(size, "little")
+    return bytes([Opcode.WRITE]) + ACCESS.pack(space=space, address=address, count=1) + data
