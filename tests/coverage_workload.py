@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from core_bins import LinkBins, MachineBins, messages
+from core_bins import BoardBins, LinkBins, MachineBins, messages
 from core_checker import Checker
 from core_traffic import Piece, Traffic
+from coverage_cores import TOLD, CoreUnderTest
 
-from relaxon import Config
 from relaxon.framing import encode
 from relaxon.protocol import ACCESS, BUILD_BYTES, COUNTERS, REGISTER_BYTES, REGISTERS, Opcode, Space
-from relaxon.sim.testbench.rtlcoverage import CoveredCore
+from relaxon.sim.testbench.rtlcoverage import CoveredBoard, CoveredCore
 from relaxon.sim.twin import Twin
 
 LINES = (1, 1, 40)
@@ -21,12 +21,15 @@ PATTERNS = (0, -1, 0x55555555, -0x55555556, 0)
 class Workload:
     """A board and its twin, which get the same bytes."""
 
-    def __init__(self, core: CoveredCore, config: Config, twin: Twin, seed: int, interval: int):
-        self.config, self.twin = config, twin
-        self.board = core.board(interval=interval)
-        self.traffic = Traffic(config, seed, self_test=bool(twin._features()))
-        self.seen = LinkBins(twin)
-        MachineBins(config, twin.memory.model)
+    def __init__(self, core: CoreUnderTest, board: CoveredBoard, seed: int):
+        self.board = board
+        self.twin = twin = Twin(
+            core.config, TOLD["build"], core.clock_hz, about=TOLD["about"],
+            self_test=core.self_test,
+        )  # fmt: skip
+        self.traffic = Traffic(core.config, seed, self_test=core.self_test is not None)
+        self.seen, self.around = LinkBins(twin), BoardBins()
+        MachineBins(core.config, twin.memory.model)
         self.checker = Checker(self.seen)
 
     @property
@@ -77,17 +80,20 @@ class Workload:
         self.checker.check(said)
 
 
-def exercise(core: CoveredCore, config: Config, *, seed: int = 0, bursts: int = BURSTS, **twin) -> None:
-    """Let boards of `core` do all that boards of `config` do; `twin` are a `Twin`'s parameters."""
+def exercise(core: CoreUnderTest, covered: CoveredCore, *, seed: int = 0, bursts: int = BURSTS) -> None:
+    """Let boards do all that boards of this machine do."""
     for number, interval in enumerate(LINES):
-        work = Workload(core, config, Twin(config, **twin), seed + number, interval)
+        work = Workload(core, covered.board(interval=interval, wire=core.wire), seed + number)
         work.call(*work.traffic.setup(seed + number))
         registers_to_all_bits(work)
         read_all(work)
         for _ in range(bursts):
             work.burst()
         counters_to_all_bits(work)
+        if core.self_test is not None:
+            work.call(bytes([Opcode.SELF_TEST]))
         read_all(work)
+        work.around.verdict(work.twin.memory.self_test)
         work.board.close()
 
 

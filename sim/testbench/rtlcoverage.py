@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,9 +96,9 @@ class CoveredCore:
         self.counts: Counter[Point] = Counter()
         self._path = library_of(self.verilog, progress=progress, coverage=True)
 
-    def board(self, *, interval: int = 1) -> CoveredBoard:
-        """A board at power-up."""
-        return CoveredBoard(self, self._path, interval)
+    def board(self, *, interval: int = 1, wire: Callable[[bytes], bytes] = bytes) -> CoveredBoard:
+        """A board at power-up; `wire` turns what is written into what it gets."""
+        return CoveredBoard(self, self._path, interval, wire)
 
     def transitions(self) -> dict[str, Counter[Transition]]:
         """For each machine's path, how often the clock saw it in one state and then another."""
@@ -114,12 +114,18 @@ class CoveredCore:
 class CoveredBoard(SimulatedTransport):
     """A board that gives its counts to its core when it is closed."""
 
-    def __init__(self, core: CoveredCore, path: Path, interval: int):
+    def __init__(
+        self, core: CoveredCore, path: Path, interval: int, wire: Callable[[bytes], bytes]
+    ):
         super().__init__(path=path, interval=interval)
+        self._wire = wire
         self._core, self._counts = core, path.with_name(f"coverage-{id(self)}.dat")
         write = self._library.relaxon_write_coverage
         write.argtypes, write.restype = [ctypes.c_void_p, ctypes.c_char_p], None
         self._write_coverage = write
+
+    def write(self, data: bytes) -> None:
+        super().write(self._wire(data))
 
     def close(self) -> None:
         if self._free.alive:
