@@ -20,7 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coverage_cores import CoreUnderTest, cores
+from coverage_cores import cores
 from coverage_exclusions import EXCLUDED, UNREACHABLE
 from coverage_workload import BURSTS, exercise
 
@@ -66,8 +66,9 @@ def run_benches(bins: Path) -> bool:
     return done.returncode == 0
 
 
-def run_core(core: CoreUnderTest, bursts: int) -> Seen:
+def run_core(name: str, bursts: int) -> Seen:
     """Build a board of one core, exercise it, and count."""
+    core = next(core for core in cores() if core.name == name)
     covered = CoveredCore(core.make())
     exercise(core, covered, bursts=bursts)
     write()  # a worker of a pool has no other occasion
@@ -164,13 +165,14 @@ def main() -> int:
     parser.add_argument("--bins", type=Path, default=Path("build/coverage"), help="folder for counts")
     parser.add_argument("--bursts", type=int, default=BURSTS, help="random bursts for each board")
     parser.add_argument("--no-benches", action="store_true", help="covered boards alone")
+    names = [core.name for core in cores()]
+    parser.add_argument("--only", choices=names, nargs="+", default=names, help="these cores")
     given = parser.parse_args()
     shutil.rmtree(given.bins, ignore_errors=True)
     passed = given.no_benches or run_benches(given.bins)
     os.environ[COUNTS] = str(given.bins)
-    every = cores()
     with ProcessPoolExecutor(JOBS, max_tasks_per_child=1) as pool:
-        seen = list(pool.map(run_core, every, [given.bursts] * len(every)))
+        seen = list(pool.map(run_core, given.only, [given.bursts] * len(given.only)))
     functional = print_bins(gathered(given.bins))
     machines, strange = print_machines(seen)
     rtl = print_rtl(seen)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import numpy as np
+from board_commands import write
 from core_bins import BoardBins, LinkBins, MachineBins, messages
 from core_checker import Checker
 from core_traffic import Piece, Traffic
 from coverage_cores import TOLD, CoreUnderTest
 
+from relaxon.errors import ConfigError
 from relaxon.framing import encode
-from relaxon.protocol import ACCESS, BUILD_BYTES, COUNTERS, REGISTER_BYTES, REGISTERS, Opcode, Space
+from relaxon.protocol import (
+    ACCESS,
+    BUILD_BYTES,
+    COUNTERS,
+    CRC_BYTES,
+    HEADER_BYTES,
+    REGISTER_BYTES,
+    REGISTERS,
+    Opcode,
+    Space,
+)
 from relaxon.sim.testbench.rtlcoverage import CoveredBoard, CoveredCore
 from relaxon.sim.twin import Twin
 
@@ -40,6 +53,12 @@ class Workload:
     def send(self, piece: Piece) -> None:
         """Give both a piece and compare their answers."""
         self.board.write(self._told(piece))
+        self._compare()
+
+    def send_all(self, pieces: list[Piece]) -> None:
+        """The same for several at once, which must find room."""
+        for piece in pieces:
+            self.board.write(self._told(piece))
         self._compare()
 
     def call(self, *commands: bytes) -> None:
@@ -89,6 +108,9 @@ def exercise(core: CoreUnderTest, covered: CoveredCore, *, seed: int = 0, bursts
         read_all(work)
         for _ in range(bursts):
             work.burst()
+        long_sweeps(work)
+        garbage_while_counters_are_held(work)
+        frames_of_all_lengths(work)
         counters_to_all_bits(work)
         if core.self_test is not None:
             work.call(bytes([Opcode.SELF_TEST]))
@@ -112,6 +134,48 @@ def counters_to_all_bits(work: Workload) -> None:
             work.call(_write(Space.COUNTERS, address, value, 8))
         for _ in range(3):
             work.send(work.traffic.sample(work.expected))
+
+
+def long_sweeps(work: Workload) -> None:
+    """Every neuron turns in every sweep, for as many sweeps as registers can ask for."""
+    config, names = work.traffic.config, [register.name for register in REGISTERS]
+    registers = config.registers
+    room = (1 << config.field_bits - 2) - 1 - abs(registers.margin)
+    while True:  # the strongest that the fields hold
+        try:
+            config.check_registers(registers.replace(self_coupling=-room))
+            break
+        except ConfigError:
+            room = room * 7 // 8
+    wanted = {
+        **registers.as_dict(), "self_coupling": -room, "sweeps_clamped": 255,
+        "sweeps_released": 255, "sweeps_infer": 255, "gate_enable": 1, "gate": (1 << 23) - 1,
+    }  # fmt: skip
+    for name, value in wanted.items():
+        work.call(_write(Space.REGISTERS, names.index(name), value, REGISTER_BYTES))
+    for name in ("recurrent", "input"):
+        shape = work.traffic.layout.shape(name)
+        work.call(*write(work.traffic.layout, name, np.zeros(shape, np.int16)))
+    for _ in range(6):
+        work.send(work.traffic.sample(work.expected))
+    for name, value in registers.as_dict().items():
+        work.call(_write(Space.REGISTERS, names.index(name), value, REGISTER_BYTES))
+
+
+def garbage_while_counters_are_held(work: Workload) -> None:
+    """Frames that are none come quicker than counters are visited."""
+    for _ in range(3):
+        command = _write(Space.COUNTERS, 0, 0, 8)
+        due = Piece(encode(bytes([work.expected]) + command), "due")
+        work.send_all([due, *[Piece(b"\1\0", "short")] * 150])
+
+
+def frames_of_all_lengths(work: Workload) -> None:
+    """Frames of every length that the receive buffer holds; the board knows no such opcode."""
+    most = work.traffic.layout.rx_bytes - CRC_BYTES
+    for length in (*range(HEADER_BYTES, most, most // 60), most - 1, most):
+        body = work.traffic.rng.randbytes(length - HEADER_BYTES)
+        work.call(bytes([0xEE]) + body)
 
 
 def read_all(work: Workload) -> None:
