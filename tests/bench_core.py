@@ -5,11 +5,11 @@ from __future__ import annotations
 import cocotb
 from cocotb.triggers import ClockCycles
 from core_host import Bench
-from core_traffic import Piece, Traffic, numbered
+from core_traffic import Piece, Traffic, hello, numbered
 
 from relaxon.framing import encode
 from relaxon.layout import Layout
-from relaxon.protocol import ACCESS, COUNTERS, DELIMITER, HELLO, SLOTS, Opcode, Space, Verdict
+from relaxon.protocol import ACCESS, COUNTERS, DELIMITER, SLOTS, Opcode, Space, Verdict
 from relaxon.selftest import Script
 from relaxon.sim.testbench.bench import parameters, start
 from relaxon.sim.testbench.streams import Stalls
@@ -44,7 +44,7 @@ async def order_is_kept_at_the_edges_of_the_window(dut):
     for _ in range(2):
         ahead = [_infer(traffic, bench.expected + 7) for _ in range(2)]
         await bench.burst([Piece(frame, "ahead") for frame in ahead])
-        await bench.burst([Piece(_hello(traffic), "HELLO")])
+        await bench.burst([hello(traffic.rng.randrange(256))])
         await bench.burst([Piece(frame, "ahead") for frame in ahead])
         await bench.burst([traffic.sample(bench.expected)])
         await bench.burst([Piece(frame, "ahead") for frame in ahead])
@@ -142,6 +142,7 @@ async def the_self_test_tells_what_the_twin_measures(dut):
 async def no_self_test_is_told_of_before_one_was_made(dut):
     bench = Bench(dut, Stalls.NONE, 5)
     await start(dut, start_self_test=0)
+    await bench.burst([hello()])
     await bench.burst([bench.read(Space.SELF_TEST)])
     assert bench.twin.memory.self_test[0] == Verdict.NEVER
     bench.around.verdict(bench.twin.memory.self_test)
@@ -161,11 +162,6 @@ def _infer(traffic: Traffic, number: int) -> bytes:
 def _build(number: int) -> bytes:
     access = ACCESS.pack(space=Space.BUILD, address=number % 256, count=1)
     return encode(bytes((number & 0xFF, Opcode.READ)) + access)
-
-
-def _hello(traffic: Traffic) -> bytes:
-    body = HELLO.pack(nonce=traffic.rng.getrandbits(32))
-    return encode(bytes((traffic.rng.randrange(256), Opcode.HELLO)) + body)
 
 
 def _widest_write(layout: Layout) -> bytes:

@@ -45,6 +45,12 @@ class Piece(NamedTuple):
     alone: bool = False
 
 
+def hello(number: int = 0, nonce: int = 0) -> Piece:
+    """A HELLO, with which every session begins."""
+    body = HELLO.pack(nonce=nonce)
+    return Piece(encode(bytes((number, Opcode.HELLO)) + body), "HELLO")
+
+
 def random_machine(seed: int, store: str) -> Config:
     """A small machine with room in its fields for more than its registers need."""
     rng = random.Random(seed)
@@ -186,8 +192,7 @@ class Traffic:
 
     def _hello(self) -> Piece:
         """A HELLO, which may come with any number."""
-        body = HELLO.pack(nonce=self.rng.getrandbits(32))
-        return Piece(encode(bytes((self.rng.randrange(256), Opcode.HELLO)) + body), "HELLO")
+        return hello(self.rng.randrange(256), self.rng.getrandbits(32))
 
     def _good_read(self, expected: int, space: Space) -> Piece:
         layout, rng = self.layout, self.rng

@@ -125,6 +125,9 @@ class CoreUnderTest:
         What is compiled.
     wire
         Bytes to the board, as its door takes them.
+    intervals
+        Clock cycles a byte takes to the core and from it, board by board; where that is long, answers
+        pile up.
     """
 
     name: str
@@ -133,6 +136,7 @@ class CoreUnderTest:
     make: Callable[[], wiring.Component]
     clock_hz: int = 0
     wire: Callable[[bytes], bytes] = bytes
+    intervals: tuple[int, ...] = (1, 1, 40)
 
 
 def _core(name: str, config: Config, self_test: int | None) -> CoreUnderTest:
@@ -147,7 +151,7 @@ def _uart(config: Config, self_test: int) -> CoreUnderTest:
         baud = CLOCK_HZ // CYCLES
         return UartDoor(Top(config, clock_hz=CLOCK_HZ, baud=baud, self_test=self_test, **TOLD))
 
-    return CoreUnderTest("UART", config, self_test, make, CLOCK_HZ, on_the_line)
+    return CoreUnderTest("UART", config, self_test, make, CLOCK_HZ, on_the_line, (1, 1))
 
 
 def _bus(config: Config) -> CoreUnderTest:

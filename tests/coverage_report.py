@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -171,8 +172,16 @@ def main() -> int:
     shutil.rmtree(given.bins, ignore_errors=True)
     passed = given.no_benches or run_benches(given.bins)
     os.environ[COUNTS] = str(given.bins)
+    seen = []
     with ProcessPoolExecutor(JOBS, max_tasks_per_child=1) as pool:
-        seen = list(pool.map(run_core, given.only, [given.bursts] * len(given.only)))
+        runs = {name: pool.submit(run_core, name, given.bursts) for name in given.only}
+        for name, run in runs.items():
+            try:
+                seen.append(run.result())
+            except Exception:
+                traceback.print_exc()
+                print(f"{name} failed: see above")
+                passed = False
     functional = print_bins(gathered(given.bins))
     machines, strange = print_machines(seen)
     rtl = print_rtl(seen)
@@ -180,7 +189,7 @@ def main() -> int:
     print(f"\nbins {functional:.1f} %, machines {machines:.1f} % (wanted {FUNCTIONAL:.0f} %); "
           f"RTL at least {rtl:.1f} % (wanted {RTL:.0f} %)")  # fmt: skip
     if not passed:
-        print("testbenches failed: see above")
+        print("something failed: see above")
     return 0 if passed and good else 1
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from board_commands import write
 from core_bins import BoardBins, LinkBins, MachineBins, messages
 from core_checker import Checker
-from core_traffic import Piece, Traffic
+from core_traffic import Piece, Traffic, hello
 from coverage_cores import TOLD, CoreUnderTest
 
 from relaxon.errors import ConfigError
@@ -25,8 +25,6 @@ from relaxon.protocol import (
 from relaxon.sim.testbench.rtlcoverage import CoveredBoard, CoveredCore
 from relaxon.sim.twin import Twin
 
-LINES = (1, 1, 40)
-"""Clock cycles a byte takes on the line, board by board; on a slow line answers pile up."""
 BURSTS = 250
 PATTERNS = (0, -1, 0x55555555, -0x55555556, 0)
 
@@ -101,8 +99,9 @@ class Workload:
 
 def exercise(core: CoreUnderTest, covered: CoveredCore, *, seed: int = 0, bursts: int = BURSTS) -> None:
     """Let boards do all that boards of this machine do."""
-    for number, interval in enumerate(LINES):
+    for number, interval in enumerate(core.intervals):
         work = Workload(core, covered.board(interval=interval, wire=core.wire), seed + number)
+        work.send(hello())
         work.call(*work.traffic.setup(seed + number))
         registers_to_all_bits(work)
         read_all(work)
