@@ -73,8 +73,12 @@ def run_core(name: str, bursts: int) -> Seen:
     covered = CoveredCore(core.make())
     exercise(core, covered, bursts=bursts)
     write()  # a worker of a pool has no other occasion
-    tallies = {kind: tally(covered.counts, kind, EXCLUDED) for kind in ("line", "toggle")}
-    return Seen(core.name, covered.machines, covered.transitions(), tallies)
+    machines = [m for m in covered.machines if m.path.startswith(core.inside)]
+    counts = Counter(
+        {p: count for p, count in covered.counts.items() if p.module.startswith(core.inside)}
+    )
+    tallies = {kind: tally(counts, kind, EXCLUDED) for kind in ("line", "toggle")}
+    return Seen(core.name, machines, covered.transitions(), tallies)
 
 
 # ---- tables -----------------------------------------------------------------------------------
@@ -146,9 +150,7 @@ def _united(seen: Iterable[Seen]) -> dict[str, Machine]:
     machines: dict[str, Machine] = {}
     for core in seen:
         for machine in core.machines:
-            name = machine.path
-            for outer in ("top.core.", "peripheral.core.", "top."):
-                name = name.removeprefix(outer)
+            name = machine.path.removeprefix("top.core.").removeprefix("peripheral.core.")
             into = machines.setdefault(name, Machine())
             into.states.update(machine.states)
             into.transitions.update(machine.transitions)

@@ -113,8 +113,8 @@ def exercise(core: CoreUnderTest, covered: CoveredCore, *, seed: int = 0, bursts
         counters_to_all_bits(work)
         if core.self_test is not None:
             work.call(bytes([Opcode.SELF_TEST]))
+            work.around.verdict(work.twin.memory.self_test)
         read_all(work)
-        work.around.verdict(work.twin.memory.self_test)
         work.board.close()
 
 
@@ -148,7 +148,8 @@ def long_sweeps(work: Workload) -> None:
             room = room * 7 // 8
     wanted = {
         **registers.as_dict(), "self_coupling": -room, "sweeps_clamped": 255,
-        "sweeps_released": 255, "sweeps_infer": 255, "gate_enable": 1, "gate": (1 << 23) - 1,
+        "sweeps_released": 255, "sweeps_infer": 255, "gate_enable": 1,
+        "gate": (1 << config.score_bits - 1) - 1,
     }  # fmt: skip
     for name, value in wanted.items():
         work.call(_write(Space.REGISTERS, names.index(name), value, REGISTER_BYTES))
