@@ -12,7 +12,11 @@ EXCLUDED = [
     ),
     Exclusion(
         "the answer to a sample has status OK, and so have the bits of it that pass through",
-        signal=r".*(early|answer)__head__payload(\$\d+)?\.status|.*early__head__payload",
+        signal=r"(early|answer)__head__payload(\$\d+)?\.(status|empty)",
+    ),
+    Exclusion(
+        "the same where it is packed",
+        signal=r"(early|answer)__head__payload(\$\d+)?", place=r"\[(1[2-9]|20)\].*",
     ),
     Exclusion(
         "statuses are 0 to 5 in a byte", signal=r"(.*[._])?status", place=r"\[[3-7]\].*",
