@@ -11,6 +11,9 @@
 
 #include "Vtop.h"
 #include "verilated.h"
+#ifdef RELAXON_COVERAGE
+#include "verilated_cov.h"
+#endif
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -68,6 +71,13 @@ EXPORT void relaxon_destroy(Board* board) {
 
 // Clock cycles since power-up.
 EXPORT uint64_t relaxon_cycles(const Board* board) { return board->cycles; }
+
+#ifdef RELAXON_COVERAGE
+// Write what the core's Verilog did since power-up; for a core translated with Verilator's --coverage.
+EXPORT void relaxon_write_coverage(Board* board, const char* path) {
+    board->context.coveragep()->write(path);
+}
+#endif
 
 // Run until `answers` zero bytes came out (ANSWERED), `capacity` bytes did (FULL), `budget` cycles
 // are spent (BUDGET), or all of the input is taken and the core has come to rest (IDLE). The input

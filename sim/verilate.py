@@ -31,8 +31,11 @@ OPTIMIZE = "-O1"
 nothing measurable. The rest, half of the code, gets -O0."""
 TRANSLATION = ("--x-assign", "fast", "--x-initial", "fast")
 """Verilator's options; "fast" makes unknown values 0, and the gateware has none."""
+COVERAGE = ("--coverage-line", "--coverage-toggle", "--coverage-user", "--assert")
+"""… and those that make a board count what its Verilog did; cover points are assertions."""
 BOARD_RUNTIME = ("verilated", "verilated_threads")
 """Sources of Verilator's run-time library that a board needs."""
+COVERAGE_RUNTIME = (*BOARD_RUNTIME, "verilated_cov")
 HARNESS = Path(__file__).with_name("harness.cpp")
 
 _log = logging.getLogger(__name__)
@@ -91,31 +94,42 @@ def _meaning() -> list[bytes]:
     return [HARNESS.with_name(name).read_bytes() for name in names]
 
 
-def library_of(verilog: str, *, progress: Progress | None = None) -> Path:
-    """The same for the Verilog of any component with the ports of `relaxon.hw.core.Core`."""
+def library_of(
+    verilog: str, *, progress: Progress | None = None, coverage: bool = False
+) -> Path:
+    """The same for the Verilog of any component with the ports of `relaxon.hw.core.Core`.
+
+    With `coverage`, the board counts which lines, toggles and cover points of the Verilog occurred
+    (`relaxon.sim.testbench.rtlcoverage`), and is several times slower.
+    """
     compiler, verilator = find_compiler(), find_verilator()
 
     def fill(folder: Path) -> None:
-        compile_board(verilog, folder, progress or _log.info)
+        compile_board(verilog, folder, progress or _log.info, coverage=coverage)
 
-    name = cache.key(verilog, HARNESS.read_bytes(), *_tools(compiler, verilator))
+    options = COVERAGE if coverage else ()
+    name = cache.key(verilog, HARNESS.read_bytes(), *options, *_tools(compiler, verilator))
     return cache.entry("boards", name, fill) / "board.so"
 
 
-def compile_board(verilog: str, folder: Path, progress: Progress) -> None:
+def compile_board(
+    verilog: str, folder: Path, progress: Progress, *, coverage: bool = False
+) -> None:
     """Make ``board.so``, and the ``top.v`` it is of, in `folder`."""
     compiler, verilator = find_compiler(), find_verilator()
-    support = runtime(compiler, verilator, BOARD_RUNTIME, progress)
+    names = COVERAGE_RUNTIME if coverage else BOARD_RUNTIME
+    support = runtime(compiler, verilator, names, progress)
     progress("building the simulated board: Verilog to C++")
     work = folder / "work"
     work.mkdir()
     source = folder / "top.v"
     source.write_text(verilog)
     shutil.copy(source, work)
-    verilator.translate(work / "top.v", TRANSLATION)
+    verilator.translate(work / "top.v", [*TRANSLATION, *(COVERAGE if coverage else ())])
     progress("building the simulated board: C++ to a library")
     shutil.copy(HARNESS, work)
-    objects = compile_generated(work, [HARNESS], ["-fvisibility=hidden"])
+    flags = ["-fvisibility=hidden", *(["-DRELAXON_COVERAGE"] if coverage else [])]
+    objects = compile_generated(work, [HARNESS], flags)
     compiler.link(folder / "board.so", [*objects, *support], ["-shared", "-lpthread"])
     shutil.rmtree(work)
 

@@ -17,6 +17,7 @@ import json
 import os
 import uuid
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 COUNTS = "RELAXON_COVERAGE"
@@ -40,9 +41,8 @@ class Coverage:
     def __init__(self, group: str, *bins: str):
         self.group = group
         self._counts = Counter(dict.fromkeys(bins, 0))
-        folder = os.environ.get(COUNTS)
-        if folder:
-            atexit.register(self._write, Path(folder))
+        if os.environ.get(COUNTS):
+            _declared.append(self)
 
     def hit(self, bin_: str, *, when: bool = True) -> None:
         """That this was seen, if it was. `KeyError` for a bin that was not declared."""
@@ -55,18 +55,39 @@ class Coverage:
         """Bins that were never hit."""
         return [name for name, count in self._counts.items() if not count]
 
-    def _write(self, folder: Path) -> None:
+    def _taken(self) -> Counter[str]:
+        """The counts, which begin anew."""
+        counts, self._counts = self._counts, Counter(dict.fromkeys(self._counts, 0))
+        return counts
+
+
+_declared: list[Coverage] = []
+"""The groups whose counts this process will write."""
+
+
+@atexit.register
+def write() -> None:
+    """Write all that was counted and not written yet. Only where a process ends without Python's
+    leave, such as a worker of a pool, must anybody call this."""
+    total = _sum((group.group, group._taken()) for group in _declared)
+    if total and os.environ.get(COUNTS):
+        folder = Path(os.environ[COUNTS])
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{uuid.uuid4().hex}.json"
-        path.write_text(json.dumps({self.group: self._counts}))
+        (folder / f"{uuid.uuid4().hex}.json").write_text(json.dumps(total))
 
 
 def gathered(folder: Path) -> Bins:
     """The counts of all processes that wrote to this folder."""
-    total: dict[str, Counter[str]] = {}
-    for path in sorted(folder.glob("*.json")):
-        for group, counts in json.loads(path.read_text()).items():
-            into = total.setdefault(group, Counter())
-            for name, count in counts.items():
-                into[name] += count
+    files = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    total = _sum(group for file in files for group in file.items())
     return {group: dict(counts) for group, counts in sorted(total.items())}
+
+
+def _sum(groups: Iterable[tuple[str, Mapping[str, int]]]) -> dict[str, Counter[str]]:
+    """Groups of the same name in one."""
+    total: dict[str, Counter[str]] = {}
+    for group, counts in groups:
+        into = total.setdefault(group, Counter())
+        for name, count in counts.items():
+            into[name] += count
+    return total

@@ -1,0 +1,41 @@
+"""What need not occur: points of the RTL and transitions of state machines, each with a reason."""
+
+from relaxon.sim.testbench.rtlcoverage import Exclusion
+
+UNREACHABLE: dict[tuple[str, str, str], str] = {}
+"""Machine, from, to: why that transition is declared and cannot occur."""
+
+EXCLUDED = [
+    Exclusion(
+        "a pin that compiled boards leave alone; bench_core.py drives it",
+        module="|top.core", signal="start_self_test|before",
+    ),
+    Exclusion(
+        "the answer to a sample has status OK, and so have the bits of it that pass through",
+        signal=r"(early|answer)__head__payload(\$\d+)?\.(status|empty)",
+    ),
+    Exclusion(
+        "the same where it is packed",
+        signal=r"(early|answer)__head__payload(\$\d+)?", place=r"\[(1[2-9]|20)\].*",
+    ),
+    Exclusion(
+        "statuses are 0 to 5 in a byte", signal=r"(.*[._])?status", place=r"\[[3-7]\].*",
+    ),
+    Exclusion(
+        "16 bits in the answer for the number of unstable neurons, of which there are at most 20",
+        signal=r"(.*\.)?unstable(_bytes)?", place=r"\[([5-9]|1\d)\].*",
+    ),
+    Exclusion(
+        "16 bits in the answer for the number of sweeps, which is at most 1 + 3 * 255",
+        signal=r"(.*\.)?sweeps(_bytes)?", place=r"\[1\d\].*",
+    ),
+    Exclusion(
+        "a byte in the answer for a flag and for the number of a class, below 4",
+        signal="(learned|prediction)_bytes", place=r"\[[2-7]\].*",
+    ),
+    Exclusion(
+        "a strip of three lanes in a store of eight banks: what comes out of the other five",
+        module=r"machine\.array\.strip\d\.store", signal=r"(given|by1|by2|turned)\$\d+",
+        place=r"\[(2[4-9]|[3-9]\d|1\d\d)\].*",
+    ),
+]  # fmt: skip
