@@ -1,0 +1,151 @@
+"""The blocks of the array side under test, by bundle and name: for the runner, which builds them, and
+for the testbenches, which ask for their sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from amaranth import Module, signed
+from amaranth.lib import data
+from amaranth.lib.wiring import Component, In, Out
+from amaranth.utils import bits_for
+
+from relaxon import Config
+from relaxon.hw.arithmetic import plus, times, with_carry
+from relaxon.hw.decision import Decision
+from relaxon.hw.events import EntryList, Scanner, few, lowest_bit, place_of
+from relaxon.hw.groups import GroupWalker
+from relaxon.hw.popcount import Popcount
+from relaxon.hw.rotation import delayed, rotate
+from relaxon.layout import Layout
+
+
+class Sums(Component):
+    """The functions of `relaxon.hw.arithmetic`."""
+
+    BITS = 5, 4
+    CONSTANTS = (0, 1, 5, 12, 100)
+
+    def __init__(self) -> None:
+        a, b = self.BITS
+        super().__init__(
+            {
+                "value": In(signed(a)),
+                "other": In(signed(b)),
+                "negative": In(1),
+                "plus": Out(signed(a + 1)),
+                "carried": Out(signed(a + 1)),
+                "swapped": Out(signed(a + 1)),
+                **{f"times{c}": Out(max(1, bits_for(c << b))) for c in self.CONSTANTS},
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        results = {
+            "plus": plus(self.value, self.other, self.negative),
+            "carried": with_carry(self.value, self.other, self.negative),
+            "swapped": plus(self.other, self.value, self.negative),
+            **{f"times{c}": times(self.other.as_unsigned(), c) for c in self.CONSTANTS},
+        }
+        for name, value in results.items():
+            out = getattr(self, name)
+            if not name.startswith("times"):
+                assert value.shape() == out.shape()
+            m.d.comb += out.eq(value)
+        return m
+
+
+class Rotation(Component):
+    """`rotate` and `delayed`, both in so many cycles."""
+
+    def __init__(self, distance_bits: int, element: int, cycles: int):
+        self.element, self.cycles = element, cycles
+        width = element << distance_bits
+        super().__init__(
+            {
+                "value": In(width),
+                "distance": In(distance_bits),
+                "rotated": Out(width),
+                "beside": Out(distance_bits),
+                "late": Out(width),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        rotated, beside = rotate(
+            m, self.value, self.distance, element=self.element, cycles=self.cycles
+        )
+        (late,) = delayed(m, self.cycles, self.value)
+        m.d.comb += [self.rotated.eq(rotated), self.beside.eq(beside), self.late.eq(late)]
+        return m
+
+
+class Bits(Component):
+    """What the scanner finds out about the bits of a word."""
+
+    def __init__(self, width: int):
+        super().__init__(
+            {
+                "word": In(width),
+                "lowest": Out(width),
+                "place": Out(bits_for(max(1, width - 1))),
+                "few": Out(2),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += [
+            self.lowest.eq(lowest_bit(m, self.word)),
+            self.place.eq(place_of(self.lowest)),
+            self.few.eq(few(m, self.word)),
+        ]
+        return m
+
+
+TAG = data.StructLayout({"number": 6})
+
+
+def machine(modules: int, neurons: int, lanes: int, inputs: int, **more: int | str) -> Layout:
+    """A geometry; 3 classes unless told."""
+    sizes = dict(modules=modules, neurons=neurons, lanes=lanes, inputs=inputs)
+    return Layout(Config(**{"classes": 3, **sizes, **more}))  # type: ignore[arg-type]
+
+
+BUNDLES: dict[str, dict[str, Callable[[], Component]]] = {
+    "words": {
+        "sums": Sums,
+        **{f"popcount{w}": lambda w=w: Popcount(w) for w in (1, 8, 13, 32)},
+        "rotation0": lambda: Rotation(3, 2, 0),
+        "rotation1": lambda: Rotation(3, 3, 1),
+        "rotation2": lambda: Rotation(4, 1, 2),
+        "rotation3": lambda: Rotation(3, 2, 3),
+        **{f"bits{w}": lambda w=w: Bits(w) for w in (1, 4, 9)},
+    },
+    "walks": {
+        "list1": lambda: EntryList(TAG, 1),
+        "list7": lambda: EntryList(TAG, 7),
+        "list8": lambda: EntryList(TAG, 8),
+        # one at a time, few and many; two at a time
+        "scanner1of4": lambda: Scanner(4, TAG, 1),
+        "scanner1of33": lambda: Scanner(33, TAG, 1),
+        "scanner2of8": lambda: Scanner(8, TAG, 2),
+        "scanner2of35": lambda: Scanner(35, TAG, 2),
+        # rows alone, padded groups, bins of several rows, powers of two and others
+        "walker_one": lambda: GroupWalker(machine(1, 8, 8, 5)),
+        "walker_padded": lambda: GroupWalker(machine(3, 10, 4, 5)),
+        "walker_many": lambda: GroupWalker(machine(70, 3, 2, 5)),
+        "walker_twos": lambda: GroupWalker(machine(4, 8, 4, 5)),
+        "walker_column": lambda: GroupWalker(machine(20, 12, 4, 5, store="column")),
+        "walker_strips": lambda: GroupWalker(machine(7, 4, 9, 5)),
+        "decision3": lambda: Decision(machine(1, 4, 4, 5, readout_bits=4), 1),
+        "decision10": lambda: Decision(machine(2, 4, 4, 5, classes=10), 2),
+    },
+}
+
+
+def names(bundle: str, prefix: str) -> list[str]:
+    """Blocks of the bundle whose names begin so."""
+    return [name for name in BUNDLES[bundle] if name.startswith(prefix)]

@@ -1,0 +1,105 @@
+"""A block's ports inside a simulation: integers, or dicts where they are packed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from amaranth import Shape
+from amaranth.lib import data
+from amaranth.lib.wiring import Component, Flow
+from cocotb.triggers import ReadOnly, RisingEdge
+
+from relaxon.sim.testbench.bench import Device
+
+
+def pack(shape: Any, value: Any) -> int:
+    """The bits of a value: of a struct a dict (members left out are 0), of an array a list."""
+    if isinstance(shape, data.ArrayLayout):
+        parts = list(zip(shape, value, strict=True))
+    elif isinstance(shape, data.StructLayout):
+        unknown = set(value) - set(shape.members)
+        assert not unknown, f"no members {unknown}"
+        parts = [((name, field), value.get(name)) for name, field in shape]
+    else:
+        return int(value) & (1 << Shape.cast(shape).width) - 1
+    bits = 0
+    for (_, field), part in parts:
+        if part is not None:
+            bits |= pack(field.shape, part) << field.offset
+    return bits
+
+
+def unpack(shape: Any, bits: int) -> Any:
+    """The value that the bits stand for, see `pack`."""
+    if isinstance(shape, data.ArrayLayout):
+        return [unpack(f.shape, bits >> f.offset & (1 << f.width) - 1) for _, f in shape]
+    if isinstance(shape, data.StructLayout):
+        return {n: unpack(f.shape, bits >> f.offset & (1 << f.width) - 1) for n, f in shape}
+    plain = Shape.cast(shape)
+    if plain.signed and bits >> plain.width - 1:
+        return bits - (1 << plain.width)
+    return bits
+
+
+class Ports:
+    """The ports of a block.
+
+    Parameters
+    ----------
+    dut
+        A `Bundle` in simulation.
+    name
+        The block's in it.
+    block
+        The same component once more, for its signature.
+    """
+
+    def __init__(self, dut: Device, name: str, block: Component):
+        self.clk = dut.clk
+        self._edge = RisingEdge(dut.clk)
+        self._looks = False
+        self._ports: dict[str, Any] = {}
+        inputs = []
+        for path, member, value in block.signature.flatten(block):
+            port = "__".join(map(str, path))
+            self._ports[port] = getattr(dut, f"{name}__{port}", None), value.shape()
+            if member.flow is Flow.In:
+                inputs.append(port)
+        self.set(**{port: 0 for port in inputs if self._ports[port][0] is not None})
+
+    def shape(self, port: str) -> Any:
+        """What a port carries."""
+        return self._ports[port][1]
+
+    def set(self, **values: int | Mapping[str, Any] | list[Any]) -> None:
+        """Drive input ports from now on; 0 is 0 of everything."""
+        for port, value in values.items():
+            handle, shape = self._ports[port]
+            handle.value = value and pack(shape, value)
+
+    def get(self, port: str) -> Any:
+        """What a port carries now."""
+        handle, shape = self._ports[port]
+        return unpack(shape, int(handle.value))
+
+    async def step(self, **inputs: Any) -> None:
+        """Go to the next cycle and drive these inputs from now on; then outputs may be looked at."""
+        if self._looks:
+            await self._edge
+        self.set(**inputs)
+        await ReadOnly()
+        self._looks = True
+
+    async def steps(self, cycles: int) -> None:
+        """So many cycles in which nothing changes at the inputs."""
+        for _ in range(cycles):
+            await self.step()
+
+
+def bits_of(value: int) -> Iterator[int]:
+    """Numbers of the bits that are set, the lowest first."""
+    while value:
+        low = value & -value
+        yield low.bit_length() - 1
+        value ^= low

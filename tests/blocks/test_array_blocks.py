@@ -1,0 +1,24 @@
+"""Every block of the array side by itself, on Icarus and on Verilator (testbenches: bench_*.py)."""
+
+import pytest
+from array_blocks import BUNDLES
+from bundle import Bundle
+
+from relaxon.sim.testbench.runner import NO_ICARUS, SIMULATORS, has_icarus, simulate
+
+BENCHES = {
+    "words": ["bench_arithmetic", "bench_popcount", "bench_rotation", "bench_bits"],
+    "walks": [],
+}
+"""Testbenches by the bundle they run on."""
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("bundle", BENCHES)
+def test_blocks_are_as_their_models(bundle, simulator, long, tmp_path):
+    if simulator == "icarus" and not has_icarus():
+        pytest.skip(NO_ICARUS)
+    blocks = {name: make() for name, make in BUNDLES[bundle].items()}
+    parameters = {"cycles": 4000 if long else 400}
+    benches = ",".join(BENCHES[bundle])
+    assert simulate(Bundle(**blocks), benches, simulator, tmp_path, parameters=parameters) > 0
