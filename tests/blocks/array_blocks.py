@@ -15,8 +15,12 @@ from relaxon.hw.arithmetic import plus, times, with_carry
 from relaxon.hw.decision import Decision
 from relaxon.hw.events import EntryList, Scanner, few, lowest_bit, place_of
 from relaxon.hw.groups import GroupWalker
+from relaxon.hw.inputs import Inputs
 from relaxon.hw.popcount import Popcount
 from relaxon.hw.rotation import delayed, rotate
+from relaxon.hw.singleport import PART_BYTES, PART_WORDS, SinglePortMemory
+from relaxon.hw.states import States
+from relaxon.hw.store import ColumnStore, SkewedStore, Updater
 from relaxon.layout import Layout
 
 
@@ -129,19 +133,46 @@ BUNDLES: dict[str, dict[str, Callable[[], Component]]] = {
         "list7": lambda: EntryList(TAG, 7),
         "list8": lambda: EntryList(TAG, 8),
         # one at a time, few and many; two at a time
-        "scanner1of4": lambda: Scanner(4, TAG, 1),
-        "scanner1of33": lambda: Scanner(33, TAG, 1),
-        "scanner2of8": lambda: Scanner(8, TAG, 2),
-        "scanner2of35": lambda: Scanner(35, TAG, 2),
+        "scan1of4": lambda: Scanner(4, TAG, 1),
+        "scan1of33": lambda: Scanner(33, TAG, 1),
+        "scan2of8": lambda: Scanner(8, TAG, 2),
+        "scan2of35": lambda: Scanner(35, TAG, 2),
         # rows alone, padded groups, bins of several rows, powers of two and others
-        "walker_one": lambda: GroupWalker(machine(1, 8, 8, 5)),
-        "walker_padded": lambda: GroupWalker(machine(3, 10, 4, 5)),
-        "walker_many": lambda: GroupWalker(machine(70, 3, 2, 5)),
-        "walker_twos": lambda: GroupWalker(machine(4, 8, 4, 5)),
-        "walker_column": lambda: GroupWalker(machine(20, 12, 4, 5, store="column")),
-        "walker_strips": lambda: GroupWalker(machine(7, 4, 9, 5)),
+        "walk_one": lambda: GroupWalker(machine(1, 8, 8, 5)),
+        "walk_pad": lambda: GroupWalker(machine(3, 10, 4, 5)),
+        "walk_many": lambda: GroupWalker(machine(70, 3, 2, 5)),
+        "walk_twos": lambda: GroupWalker(machine(4, 8, 4, 5)),
+        "walk_col": lambda: GroupWalker(machine(18, 12, 4, 5, store="column")),
+        "walk_strip": lambda: GroupWalker(machine(7, 4, 9, 5)),
         "decision3": lambda: Decision(machine(1, 4, 4, 5, readout_bits=4), 1),
         "decision10": lambda: Decision(machine(2, 4, 4, 5, classes=10), 2),
+    },
+    "memories": {
+        # one port: words, bytes of a word, latency; large ones are made of parts
+        "port2": lambda: SinglePortMemory(2, 1),
+        "port20": lambda: SinglePortMemory(20, 3),
+        "port20late": lambda: SinglePortMemory(20, 3, 5),
+        "port_parts": lambda: SinglePortMemory(2 * PART_WORDS + 9, PART_BYTES + 1, 5),
+        "states_one": lambda: States(machine(1, 8, 8, 5)),
+        "states_row": lambda: States(machine(3, 10, 4, 5)),
+        "states_col": lambda: States(machine(3, 8, 4, 5, store="column")),
+        # words of inputs: one, several, the last one whole or not, of two bytes
+        "inputs5": lambda: Inputs(machine(1, 4, 4, 5)),
+        "inputs21": lambda: Inputs(machine(1, 4, 4, 21)),
+        "inputs_col": lambda: Inputs(machine(1, 4, 4, 16, store="column")),
+        "inputs40": lambda: Inputs(machine(1, 16, 16, 40)),
+    },
+    "stores": {
+        "updater4": lambda: Updater(machine(1, 4, 4, 5, weight_bits=4), 2),
+        "updater8": lambda: Updater(machine(1, 4, 4, 5, weight_bits=8), 2),
+        "updater10": lambda: Updater(machine(1, 4, 4, 5, weight_bits=10), 2),
+        # lanes below, at and above 8 banks; narrow, usual and wide elements; padded groups
+        "skew4": lambda: SkewedStore(machine(2, 6, 4, 11, weight_bits=4)),
+        "skew8": lambda: SkewedStore(machine(1, 8, 8, 9)),
+        "skew12": lambda: SkewedStore(machine(1, 12, 12, 7, weight_bits=10)),
+        "column3": lambda: ColumnStore(machine(2, 5, 3, 7, weight_bits=4, store="column")),
+        "column4": lambda: ColumnStore(machine(1, 8, 4, 9, weight_bits=10, store="column")),
+        "column32": lambda: ColumnStore(machine(1, 32, 32, 3, store="column")),
     },
 }
 

@@ -30,16 +30,23 @@ def pack(shape: Any, value: Any) -> int:
     return bits
 
 
-def unpack(shape: Any, bits: int) -> Any:
-    """The value that the bits stand for, see `pack`."""
-    if isinstance(shape, data.ArrayLayout):
-        return [unpack(f.shape, bits >> f.offset & (1 << f.width) - 1) for _, f in shape]
-    if isinstance(shape, data.StructLayout):
-        return {n: unpack(f.shape, bits >> f.offset & (1 << f.width) - 1) for n, f in shape}
-    plain = Shape.cast(shape)
-    if plain.signed and bits >> plain.width - 1:
-        return bits - (1 << plain.width)
-    return bits
+def unpack(shape: Any, bits: str) -> Any:
+    """The value that the bits stand for, see `pack`; None for what has bits that are unknown."""
+    if isinstance(shape, data.Layout):
+        parts = {key: unpack(f.shape, _field(bits, f)) for key, f in shape}
+        return list(parts.values()) if isinstance(shape, data.ArrayLayout) else parts
+    if not bits:
+        return 0
+    if not set(bits) <= {"0", "1"}:
+        return None
+    value = int(bits, 2)
+    negative = bits[0] == "1" and Shape.cast(shape).signed
+    return value - (1 << len(bits)) if negative else value
+
+
+def _field(bits: str, field: data.Field) -> str:
+    end = len(bits) - field.offset
+    return bits[end - field.width : end]
 
 
 class Ports:
@@ -76,12 +83,12 @@ class Ports:
         """Drive input ports from now on; 0 is 0 of everything."""
         for port, value in values.items():
             handle, shape = self._ports[port]
-            handle.value = value and pack(shape, value)
+            handle.value = pack(shape, value) if value else 0
 
     def get(self, port: str) -> Any:
-        """What a port carries now."""
+        """What a port carries now; None for what is unknown."""
         handle, shape = self._ports[port]
-        return unpack(shape, int(handle.value))
+        return unpack(shape, str(handle.value))
 
     async def step(self, **inputs: Any) -> None:
         """Go to the next cycle and drive these inputs from now on; then outputs may be looked at."""

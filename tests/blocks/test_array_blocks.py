@@ -8,7 +8,9 @@ from relaxon.sim.testbench.runner import NO_ICARUS, SIMULATORS, has_icarus, simu
 
 BENCHES = {
     "words": ["bench_arithmetic", "bench_popcount", "bench_rotation", "bench_bits"],
-    "walks": [],
+    "walks": ["bench_events", "bench_groups", "bench_decision"],
+    "memories": ["bench_singleport", "bench_states", "bench_inputs"],
+    "stores": ["bench_store"],
 }
 """Testbenches by the bundle they run on."""
 
