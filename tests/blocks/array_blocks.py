@@ -12,10 +12,14 @@ from amaranth.utils import bits_for
 
 from relaxon import Config
 from relaxon.hw.arithmetic import plus, times, with_carry
+from relaxon.hw.cluster import Cluster
+from relaxon.hw.compact import CompactLanes
 from relaxon.hw.decision import Decision
 from relaxon.hw.events import EntryList, Scanner, few, lowest_bit, place_of
 from relaxon.hw.groups import GroupWalker
 from relaxon.hw.inputs import Inputs
+from relaxon.hw.lane import Lane
+from relaxon.hw.learners import ColumnLearner, RowLearner
 from relaxon.hw.popcount import Popcount
 from relaxon.hw.rotation import delayed, rotate
 from relaxon.hw.singleport import PART_BYTES, PART_WORDS, SinglePortMemory
@@ -173,6 +177,23 @@ BUNDLES: dict[str, dict[str, Callable[[], Component]]] = {
         "column3": lambda: ColumnStore(machine(2, 5, 3, 7, weight_bits=4, store="column")),
         "column4": lambda: ColumnStore(machine(1, 8, 4, 9, weight_bits=10, store="column")),
         "column32": lambda: ColumnStore(machine(1, 32, 32, 3, store="column")),
+    },
+    "lanes": {
+        # in a chain, several groups; alone, one group, which all additions go to
+        "lane_chain": lambda: Lane(machine(3, 10, 4, 5)),
+        "lane_alone": lambda: Lane(machine(1, 8, 8, 5)),
+        "cluster4": lambda: Cluster(machine(3, 10, 4, 5), 4),
+        "cluster3": lambda: Cluster(machine(1, 8, 8, 5), 3),
+        "compact2": lambda: CompactLanes(machine(3, 8, 4, 5, store="column"), 2),
+        "compact3": lambda: CompactLanes(machine(3, 4, 4, 5, store="column"), 3),
+        "compact_32": lambda: CompactLanes(machine(3, 40, 32, 5, store="column"), 2),
+        "rows2": lambda: RowLearner(machine(1, 2, 4, 1)),
+        "rows4": lambda: RowLearner(machine(2, 6, 4, 11)),
+        "rows8": lambda: RowLearner(machine(3, 8, 8, 16)),
+        "rows_strip": lambda: RowLearner(machine(5, 4, 9, 5)),
+        "cols3": lambda: ColumnLearner(machine(2, 5, 3, 7, store="column")),
+        "cols4": lambda: ColumnLearner(machine(1, 8, 4, 9, store="column")),
+        "cols32": lambda: ColumnLearner(machine(1, 32, 32, 3, store="column")),
     },
 }
 

@@ -1,4 +1,4 @@
-"""Runs inside a simulator (see test_array_blocks.py): lists of entries, and the scanner of their bits."""
+"""Runs inside a simulator (see test_array_blocks.py): lists of entries, and the scanner of bits."""
 
 import random
 from collections import deque
@@ -105,8 +105,9 @@ async def scanner_gives_every_marked_bit_once(dut, name, stalls):
     await start(dut)
     await source.send(pack(marked, entry) for entry in entries)
     received = await sink.wait(len(wanted), 20 * len(wanted) + 100)
-    for got, want in zip((unpack(pair, f"{bits:0{pair.size}b}") for bits in received), wanted, strict=True):
-        assert {member: got[member] for member in want} == want
+    for got, want in zip(received, wanted, strict=True):
+        found = unpack(pair, f"{got:0{pair.size}b}")
+        assert {member: found[member] for member in want} == want
     for entry in entries:
         count = entry["mask"].bit_count()
         scans.hit("no bit", when=count == 0)
@@ -144,11 +145,11 @@ async def scanner_takes_a_cycle_for_a_pair(dut, name):
     entries = [random_entry(rng, width, n) for n in range(50)]
     entries = [entry for entry in entries if entry["mask"]]
     turns, offered = sum(len(scanned(entry, columns)) for entry in entries), []
-    for cycle in range(turns + 20):
+    for _ in range(turns + 20):
         await block.step(entries__valid=bool(entries), entries__payload=entries and entries[0])
         offered.append(block.get("pairs__valid"))
         if entries and block.get("entries__ready"):
             entries.pop(0)
-    assert offered == [0] * 3 + [1] * turns + [0] * 17, cycle
+    assert offered == [0] * 3 + [1] * turns + [0] * 17
     scans.hit("back to back")
     scans.hit("pairs" if columns == 2 else "one at a time")

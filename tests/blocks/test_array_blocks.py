@@ -11,6 +11,7 @@ BENCHES = {
     "walks": ["bench_events", "bench_groups", "bench_decision"],
     "memories": ["bench_singleport", "bench_states", "bench_inputs"],
     "stores": ["bench_store"],
+    "lanes": ["bench_lane", "bench_cluster", "bench_compact", "bench_learners"],
 }
 """Testbenches by the bundle they run on."""
 
