@@ -20,8 +20,12 @@ from relaxon.hw.groups import GroupWalker
 from relaxon.hw.inputs import Inputs
 from relaxon.hw.lane import Lane
 from relaxon.hw.learners import ColumnLearner, RowLearner
+from relaxon.hw.machine import Machine
+from relaxon.hw.parallelreadout import ParallelReadout
 from relaxon.hw.popcount import Popcount
+from relaxon.hw.readout import Readout
 from relaxon.hw.rotation import delayed, rotate
+from relaxon.hw.serialreadout import SerialReadout
 from relaxon.hw.singleport import PART_BYTES, PART_WORDS, SinglePortMemory
 from relaxon.hw.states import States
 from relaxon.hw.store import ColumnStore, SkewedStore, Updater
@@ -122,6 +126,9 @@ def machine(modules: int, neurons: int, lanes: int, inputs: int, **more: int | s
     return Layout(Config(**{"classes": 3, **sizes, **more}))  # type: ignore[arg-type]
 
 
+FIELDS = {"field_bits": 16}
+
+
 BUNDLES: dict[str, dict[str, Callable[[], Component]]] = {
     "words": {
         "sums": Sums,
@@ -184,9 +191,7 @@ BUNDLES: dict[str, dict[str, Callable[[], Component]]] = {
         "lane_alone": lambda: Lane(machine(1, 8, 8, 5)),
         "cluster4": lambda: Cluster(machine(3, 10, 4, 5), 4),
         "cluster3": lambda: Cluster(machine(1, 8, 8, 5), 3),
-        "compact2": lambda: CompactLanes(machine(3, 8, 4, 5, store="column"), 2),
-        "compact3": lambda: CompactLanes(machine(3, 4, 4, 5, store="column"), 3),
-        "compact_32": lambda: CompactLanes(machine(3, 40, 32, 5, store="column"), 2),
+        "compact1": lambda: CompactLanes(machine(1, 4, 4, 5, store="column"), 2),
         "rows2": lambda: RowLearner(machine(1, 2, 4, 1)),
         "rows4": lambda: RowLearner(machine(2, 6, 4, 11)),
         "rows8": lambda: RowLearner(machine(3, 8, 8, 16)),
@@ -195,9 +200,29 @@ BUNDLES: dict[str, dict[str, Callable[[], Component]]] = {
         "cols4": lambda: ColumnLearner(machine(1, 8, 4, 9, store="column")),
         "cols32": lambda: ColumnLearner(machine(1, 32, 32, 3, store="column")),
     },
+    "readouts": {
+        # slots by fours, by twos in the second of two strips, one by one
+        "readout4": lambda: Readout(machine(1, 8, 8, 5, readout_bits=5), 0),
+        "readout2": lambda: Readout(machine(5, 4, 9, 10, readout_bits=8), 1),
+        "readout1": lambda: Readout(machine(2, 5, 3, 7), 0),
+        "parallel1": lambda: ParallelReadout(machine(2, 5, 3, 7, readout_bits=6)),
+        "parallel2": lambda: ParallelReadout(machine(5, 4, 9, 10, readout_bits=5)),
+        # one strip, two; units of several elements; late words
+        "serial1": lambda: SerialReadout(machine(2, 5, 4, 7, readout_bits=6, store="column")),
+        "serial2": lambda: SerialReadout(machine(5, 3, 7, 4, readout_bits=8, store="column")),
+        "serial16": lambda: SerialReadout(machine(2, 16, 16, 4, readout_bits=5, store="column")),
+        "serial32": lambda: SerialReadout(machine(1, 33, 32, 3, readout_bits=5, store="column")),
+    },
+    "machines": {
+        # a chain of padded groups; modules side by side, the last group partly empty
+        "machine_a": lambda: Machine(machine(3, 5, 3, 7, **FIELDS)),
+        "machine_b": lambda: Machine(machine(5, 4, 9, 10, readout_bits=6, weight_bits=5, **FIELDS)),
+    },
+    "compact": {
+        # several groups, one of several modules; many lanes
+        "compact2": lambda: CompactLanes(machine(3, 8, 4, 5, store="column"), 2),
+        "compact3": lambda: CompactLanes(machine(3, 4, 4, 5, store="column"), 3),
+        "compact_32": lambda: CompactLanes(machine(3, 40, 32, 5, store="column"), 2),
+        "machine_c": lambda: Machine(machine(3, 6, 4, 9, store="column", **FIELDS)),
+    },
 }
-
-
-def names(bundle: str, prefix: str) -> list[str]:
-    """Blocks of the bundle whose names begin so."""
-    return [name for name in BUNDLES[bundle] if name.startswith(prefix)]

@@ -1,8 +1,8 @@
 """Runs inside a simulator (see test_array_blocks.py): sums and products, exhaustively."""
 
 import cocotb
-from array_blocks import BUNDLES, Sums
-from ports import Ports
+from array_blocks import Sums
+from ports import Ports, made
 
 from relaxon.sim.testbench.bench import start
 from relaxon.sim.testbench.coverage import Coverage
@@ -12,7 +12,7 @@ seen = Coverage("arithmetic", "plus", "minus", "carry", "lowest", "highest")
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def sums_and_products_are_exact(dut):
-    sums = Ports(dut, "sums", BUNDLES["words"]["sums"]())
+    sums = Ports(dut, "sums", made("sums"))
     await start(dut)
     values, others = (range(-(1 << n - 1), 1 << n - 1) for n in Sums.BITS)
     for value in values:

@@ -2,8 +2,7 @@
 exhaustively."""
 
 import cocotb
-from array_blocks import BUNDLES, names
-from ports import Ports
+from ports import Ports, made, named
 
 from relaxon.sim.testbench.bench import start
 from relaxon.sim.testbench.coverage import Coverage
@@ -12,9 +11,9 @@ seen = Coverage("bits", "none", "one", "two", "three", "more", "all")
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(name=names("words", "bits"))
+@cocotb.parametrize(name=named("bits"))
 async def finds_the_lowest_and_whether_there_are_few(dut, name):
-    block = Ports(dut, name, BUNDLES["words"][name]())
+    block = Ports(dut, name, made(name))
     await start(dut)
     width = block.shape("word").width
     for word in range(1 << width):

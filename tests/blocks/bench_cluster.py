@@ -5,9 +5,8 @@ from functools import reduce
 from operator import or_
 
 import cocotb
-from array_blocks import BUNDLES, names
 from fields import Cycle, Evaluation, Fields, edges, random_addition, random_evaluation
-from ports import Ports
+from ports import Ports, made, named
 
 from relaxon.hw.operation import Mode
 from relaxon.sim.testbench.bench import parameters, start
@@ -107,9 +106,9 @@ def cover(fields: Fields, e: Evaluation) -> None:
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-@cocotb.parametrize(name=names("lanes", "cluster"))
+@cocotb.parametrize(name=named("cluster"))
 async def lanes_add_and_evaluate(dut, name):
-    component, rng = BUNDLES["lanes"][name](), random.Random(20)
+    component, rng = made(name), random.Random(20)
     block = Ports(dut, name, component)
     fields = Fields(component.layout, len(component.valid), rng)
     await start(dut)

@@ -3,10 +3,9 @@
 import random
 
 import cocotb
-from array_blocks import BUNDLES, names
 from bench_cluster import FACTORS
 from fields import Cycle, Fields, edges, random_addition, random_evaluation
-from ports import Ports
+from ports import Ports, made, named
 
 from relaxon.cycles import timing
 from relaxon.hw.operation import Mode
@@ -51,9 +50,9 @@ def schedule(fields: Fields, count: int) -> list[Cycle]:
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-@cocotb.parametrize(name=names("lanes", "compact"))
+@cocotb.parametrize(name=named("compact"))
 async def compact_lanes_add_and_evaluate(dut, name):
-    component, rng = BUNDLES["lanes"][name](), random.Random(21)
+    component, rng = made(name), random.Random(21)
     layout, lanes = component.layout, len(component.state)
     late = timing(layout.config).latency > 1
     block, fields = Ports(dut, name, component), Fields(layout, lanes, rng)

@@ -4,8 +4,7 @@ import random
 from collections import deque
 
 import cocotb
-from array_blocks import BUNDLES, names
-from ports import Ports
+from ports import Ports, made, named
 
 from relaxon.sim.testbench.bench import parameters, start
 from relaxon.sim.testbench.coverage import Coverage
@@ -31,9 +30,9 @@ def decided(scores: list[int], label: int, gate: int, true: int, false: int) -> 
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-@cocotb.parametrize(name=names("walks", "decision"))
+@cocotb.parametrize(name=named("decision"))
 async def decides_as_the_scores_say(dut, name):
-    component, rng = BUNDLES["walks"][name](), random.Random(9)
+    component, rng = made(name), random.Random(9)
     block, classes, latency = Ports(dut, name, component), component._classes, component._latency
     await start(dut)
     limit = 1 << len(component.score) - 1

@@ -4,9 +4,9 @@ import random
 from collections import deque
 
 import cocotb
-from array_blocks import BUNDLES, TAG, names
+from array_blocks import TAG
 from cocotb.triggers import ReadOnly, RisingEdge
-from ports import Ports, bits_of, pack, unpack
+from ports import Ports, bits_of, made, named, pack, unpack
 
 from relaxon.hw.events import marked_layout, pair_layout
 from relaxon.sim.testbench.bench import parameters, start
@@ -24,9 +24,9 @@ scans = Coverage(
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(name=names("walks", "list"), stalls=list(Stalls))
+@cocotb.parametrize(name=named("list"), stalls=list(Stalls))
 async def list_gives_entries_in_order(dut, name, stalls):
-    block, rng = Ports(dut, name, BUNDLES["walks"][name]()), random.Random(3)
+    block, rng = Ports(dut, name, made(name)), random.Random(3)
     pushes, takes = hesitation(stalls.source, 1), hesitation(stalls.sink, 2)
     await start(dut)
     depth, held, pushed = int(name[4:]), deque(), 0
@@ -92,13 +92,13 @@ def parts(name: str) -> tuple[int, int]:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(name=names("walks", "scan"), stalls=list(Stalls))
+@cocotb.parametrize(name=named("scan"), stalls=list(Stalls))
 async def scanner_gives_every_marked_bit_once(dut, name, stalls):
     rng, (columns, width) = random.Random(4), parts(name)
     marked, pair = marked_layout(width, TAG), pair_layout(width, TAG)
     entries = [random_entry(rng, width, n) for n in range(parameters()["cycles"] // 8)]
     wanted = [pair for entry in entries for pair in scanned(entry, columns)]
-    block = Ports(dut, name, BUNDLES["walks"][name]())
+    block = Ports(dut, name, made(name))
     source = StreamSource(dut, f"{name}__entries", hesitation(stalls.source, 5))
     sink = StreamSink(dut, f"{name}__pairs", hesitation(stalls.sink, 6))
     cocotb.start_soon(watch_more(block, columns))
@@ -135,11 +135,11 @@ async def watch_more(block: Ports, columns: int) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(name=names("walks", "scan"))
+@cocotb.parametrize(name=named("scan"))
 async def scanner_takes_a_cycle_for_a_pair(dut, name):
     """The first three cycles after its entry, no gap between entries."""
     rng, (columns, width) = random.Random(7), parts(name)
-    block = Ports(dut, name, BUNDLES["walks"][name]())
+    block = Ports(dut, name, made(name))
     await start(dut)
     block.set(pairs__ready=1)
     entries = [random_entry(rng, width, n) for n in range(50)]

@@ -3,8 +3,7 @@
 import random
 
 import cocotb
-from array_blocks import BUNDLES, names
-from ports import Ports, bits_of
+from ports import Ports, bits_of, made, named
 
 from relaxon.hw.groups import SETTLING
 from relaxon.layout import Layout
@@ -37,9 +36,9 @@ def walk(layout: Layout, bins: int) -> list[dict]:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(name=names("walks", "walk"))
+@cocotb.parametrize(name=named("walk"))
 async def walks_over_the_chosen_groups(dut, name):
-    component, rng = BUNDLES["walks"][name](), random.Random(8)
+    component, rng = made(name), random.Random(8)
     block, layout = Ports(dut, name, component), component._layout
     await start(dut)
     every = (1 << layout.row_bins) - 1

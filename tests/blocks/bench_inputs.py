@@ -3,9 +3,8 @@
 import random
 
 import cocotb
-from array_blocks import BUNDLES, names
 from bench_events import scanned
-from ports import Ports
+from ports import Ports, made, named
 
 from relaxon.hw.inputs import input_words
 from relaxon.sim.testbench.bench import parameters, start
@@ -23,7 +22,7 @@ class Bench:
     """The block, a sample at a time."""
 
     def __init__(self, dut, name, stalls):
-        component = BUNDLES["memories"][name]()
+        component = made(name)
         self.layout, self.block = component.layout, Ports(dut, name, component)
         self.rng = random.Random(12)
         self.writes, self.takes = hesitation(stalls.source, 13), hesitation(stalls.sink, 14)
@@ -121,7 +120,7 @@ class Bench:
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-@cocotb.parametrize(name=names("memories", "inputs"), stalls=list(Stalls))
+@cocotb.parametrize(name=named("inputs"), stalls=list(Stalls))
 async def events_are_the_inputs_that_differ(dut, name, stalls):
     bench = Bench(dut, name, stalls)
     await start(dut)

@@ -3,19 +3,18 @@
 import random
 
 import cocotb
-from array_blocks import BUNDLES, names
 from bench_cluster import cover, schedule
 from fields import Fields, edges
-from ports import Ports
+from ports import Ports, made, named
 
 from relaxon.hw.operation import Mode
 from relaxon.sim.testbench.bench import parameters, start
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-@cocotb.parametrize(name=names("lanes", "lane"))
+@cocotb.parametrize(name=named("lane"))
 async def a_lane_adds_and_evaluates(dut, name):
-    component, rng = BUNDLES["lanes"][name](), random.Random(19)
+    component, rng = made(name), random.Random(19)
     block, fields = Ports(dut, name, component), Fields(component.layout, 1, rng)
     await start(dut)
     for part in range(max(3, parameters()["cycles"] // 200)):

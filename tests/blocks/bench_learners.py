@@ -4,8 +4,7 @@ import random
 from collections import deque
 
 import cocotb
-from array_blocks import BUNDLES, names
-from ports import Ports
+from ports import Ports, made, named
 
 from relaxon.hw.inputs import input_words
 from relaxon.hw.operation import Use
@@ -24,7 +23,7 @@ class Bench:
     """A learner, the inputs and states it reads, and the accesses it must come to."""
 
     def __init__(self, dut, name):
-        component = BUNDLES["lanes"][name]()
+        component = made(name)
         self.layout, self.block = component.layout, Ports(dut, name, component)
         self.rows, self.rng = not self.layout.serial, random.Random(17)
         layout, width = self.layout, self.layout.input_word
@@ -137,7 +136,7 @@ class Bench:
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 @cocotb.parametrize(
-    name=names("lanes", "rows") + names("lanes", "cols"),
+    name=named("rows") + named("cols"),
     stalls=[Stalls.NONE, Stalls.SOURCE],
     which=[(1, 1), (1, 0), (0, 1)],
 )

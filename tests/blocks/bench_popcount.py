@@ -4,8 +4,7 @@ import random
 from collections import deque
 
 import cocotb
-from array_blocks import BUNDLES, names
-from ports import Ports
+from ports import Ports, made, named
 
 from relaxon.hw.popcount import Popcount
 from relaxon.sim.testbench.bench import parameters, start
@@ -15,9 +14,9 @@ seen = Coverage("popcount", "none", "one", "all", "whole bytes", "part of a byte
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(name=names("words", "popcount"))
+@cocotb.parametrize(name=named("popcount"))
 async def counts_ones(dut, name):
-    block, rng = Ports(dut, name, BUNDLES["words"][name]()), random.Random(1)
+    block, rng = Ports(dut, name, made(name)), random.Random(1)
     await start(dut)
     width = block.shape("bits").width
     due = deque([None] * Popcount.latency)

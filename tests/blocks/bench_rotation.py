@@ -4,8 +4,7 @@ import random
 from collections import deque
 
 import cocotb
-from array_blocks import BUNDLES, names
-from ports import Ports
+from ports import Ports, made, named
 
 from relaxon.sim.testbench.bench import parameters, start
 from relaxon.sim.testbench.coverage import Coverage
@@ -20,9 +19,9 @@ def rotated(value: int, distance: int, element: int, width: int) -> int:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(name=names("words", "rotation"))
+@cocotb.parametrize(name=named("rotation"))
 async def turns_elements(dut, name):
-    component, rng = BUNDLES["words"][name](), random.Random(2)
+    component, rng = made(name), random.Random(2)
     block = Ports(dut, name, component)
     await start(dut)
     width, bits = block.shape("value").width, block.shape("distance").width

@@ -4,8 +4,7 @@ import random
 from collections import deque
 
 import cocotb
-from array_blocks import BUNDLES, names
-from ports import Ports
+from ports import Ports, made, named
 
 from relaxon.hw.singleport import PART_WORDS
 from relaxon.sim.testbench.bench import parameters, start
@@ -18,9 +17,9 @@ seen = Coverage(
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(name=names("memories", "port"))
+@cocotb.parametrize(name=named("port"))
 async def holds_what_was_written(dut, name):
-    component, rng = BUNDLES["memories"][name](), random.Random(10)
+    component, rng = made(name), random.Random(10)
     words, size, latency = component._words, component._bytes, component._latency
     block = Ports(dut, name, component)
     await start(dut)

@@ -3,8 +3,7 @@
 import random
 
 import cocotb
-from array_blocks import BUNDLES, names
-from ports import Ports
+from ports import Ports, made, named
 
 from relaxon.hw.states import States
 from relaxon.sim.testbench.bench import parameters, start
@@ -17,9 +16,9 @@ seen = Coverage(
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(name=names("memories", "states"))
+@cocotb.parametrize(name=named("states"))
 async def everyone_reads_what_was_written(dut, name):
-    component, rng = BUNDLES["memories"][name](), random.Random(11)
+    component, rng = made(name), random.Random(11)
     block, layout = Ports(dut, name, component), component.layout
     await start(dut)
     groups, lanes = layout.groups, layout.strip_lanes

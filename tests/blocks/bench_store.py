@@ -4,8 +4,7 @@ import random
 from collections import deque
 
 import cocotb
-from array_blocks import BUNDLES, names
-from ports import Ports, bits_of
+from ports import Ports, bits_of, made, named
 
 from relaxon.cycles import timing
 from relaxon.hw.hostport import READ_CYCLES
@@ -38,9 +37,9 @@ def edgy(rng: random.Random, limit: int) -> int:
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-@cocotb.parametrize(name=names("stores", "updater"))
+@cocotb.parametrize(name=named("updater"))
 async def an_update_saturates(dut, name):
-    component = BUNDLES["stores"][name]()
+    component = made(name)
     block, limit = Ports(dut, name, component), (1 << component._bits) - 1
     await start(dut)
     half = 1 << block.shape("old").elem_shape.width - 1
@@ -70,7 +69,7 @@ class Skewed:
     """A skewed store and its model: words of lanes' elements."""
 
     def __init__(self, dut, name):
-        component = BUNDLES["stores"][name]()
+        component = made(name)
         self.layout, self.block = component.layout, Ports(dut, name, component)
         self.change_latency = component.change_latency
         self.latency = timing(self.layout.config).latency
@@ -183,7 +182,7 @@ class Skewed:
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-@cocotb.parametrize(name=names("stores", "skew"))
+@cocotb.parametrize(name=named("skew"))
 async def skewed_store_reads_columns_and_learns_rows(dut, name):
     store = Skewed(dut, name)
     await start(dut)
@@ -200,7 +199,7 @@ class Column:
     """A column store and its model: words of lanes' elements."""
 
     def __init__(self, dut, name):
-        component = BUNDLES["stores"][name]()
+        component = made(name)
         self.layout, self.block = component.layout, Ports(dut, name, component)
         self.change_latency = component.change_latency
         self.latency, self.side = (getattr(timing(self.layout.config), n) for n in ("latency", "side"))
@@ -307,7 +306,7 @@ class Column:
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-@cocotb.parametrize(name=names("stores", "column"))
+@cocotb.parametrize(name=named("column"))
 async def column_store_reads_and_learns_columns(dut, name):
     store = Column(dut, name)
     await start(dut)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from amaranth import Shape
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, Flow
+from array_blocks import BUNDLES
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from relaxon.sim.testbench.bench import Device
+from relaxon.sim.testbench.bench import Device, parameters
 
 
 def pack(shape: Any, value: Any) -> int:
@@ -47,6 +48,16 @@ def unpack(shape: Any, bits: str) -> Any:
 def _field(bits: str, field: data.Field) -> str:
     end = len(bits) - field.offset
     return bits[end - field.width : end]
+
+
+def named(prefix: str) -> list[str]:
+    """Blocks of the bundle in simulation whose names begin so."""
+    return [name for name in BUNDLES[parameters()["bundle"]] if name.startswith(prefix)]
+
+
+def made(name: str) -> Component:
+    """The block of this name once more, to ask for its sizes."""
+    return BUNDLES[parameters()["bundle"]][name]()
 
 
 class Ports:
@@ -102,6 +113,29 @@ class Ports:
         """So many cycles in which nothing changes at the inputs."""
         for _ in range(cycles):
             await self.step()
+
+
+async def through(
+    cycle: Callable[..., Awaitable[None]], ports: Ports, port: str, address: int, size: int,
+    word: bytes | None = None,
+) -> bytes:  # fmt: skip
+    """Write or, without one, read a word through a `HostPort`, byte by byte; `cycle` goes on."""
+    read = bytearray()
+    for byte in range(size):
+        value = 0 if word is None else word[byte]
+        await cycle(**{
+            f"{port}__address": address, f"{port}__byte": byte, f"{port}__write": word is not None,
+            f"{port}__write_data": value,
+        })  # fmt: skip
+        await cycle(**{f"{port}__active": 1})
+        cycles = 0
+        while not ports.get(f"{port}__done"):
+            await cycle()
+            cycles += 1
+            assert cycles < 100, f"byte {byte} of word {address} of {port}"
+        read.append(ports.get(f"{port}__read_data"))
+        await cycle(**{f"{port}__active": 0})
+    return bytes(read)
 
 
 def bits_of(value: int) -> Iterator[int]:

@@ -2,8 +2,8 @@
 
 import pytest
 from array_blocks import BUNDLES
-from bundle import Bundle
 
+from relaxon.sim.testbench.bundle import Bundle
 from relaxon.sim.testbench.runner import NO_ICARUS, SIMULATORS, has_icarus, simulate
 
 BENCHES = {
@@ -12,6 +12,9 @@ BENCHES = {
     "memories": ["bench_singleport", "bench_states", "bench_inputs"],
     "stores": ["bench_store"],
     "lanes": ["bench_lane", "bench_cluster", "bench_compact", "bench_learners"],
+    "readouts": ["bench_readout", "bench_parallelreadout", "bench_serialreadout"],
+    "machines": ["bench_machine"],
+    "compact": ["bench_compact", "bench_machine"],
 }
 """Testbenches by the bundle they run on."""
 
@@ -22,6 +25,6 @@ def test_blocks_are_as_their_models(bundle, simulator, long, tmp_path):
     if simulator == "icarus" and not has_icarus():
         pytest.skip(NO_ICARUS)
     blocks = {name: make() for name, make in BUNDLES[bundle].items()}
-    parameters = {"cycles": 4000 if long else 400}
+    parameters = {"bundle": bundle, "cycles": 4000 if long else 400}
     benches = ",".join(BENCHES[bundle])
     assert simulate(Bundle(**blocks), benches, simulator, tmp_path, parameters=parameters) > 0
