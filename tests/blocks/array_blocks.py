@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from amaranth import Module, signed
-from amaranth.lib import data
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import bits_for
 
 from relaxon import Config
 from relaxon.hw.arithmetic import plus, times, with_carry
+from relaxon.hw.array import NeuronArray
 from relaxon.hw.cluster import Cluster
 from relaxon.hw.compact import CompactLanes
 from relaxon.hw.decision import Decision
@@ -29,6 +30,7 @@ from relaxon.hw.serialreadout import SerialReadout
 from relaxon.hw.singleport import PART_BYTES, PART_WORDS, SinglePortMemory
 from relaxon.hw.states import States
 from relaxon.hw.store import ColumnStore, SkewedStore, Updater
+from relaxon.hw.strip import Strip
 from relaxon.layout import Layout
 
 
@@ -114,6 +116,30 @@ class Bits(Component):
             self.place.eq(place_of(self.lowest)),
             self.few.eq(few(m, self.word)),
         ]
+        return m
+
+
+class LoneStrip(Component):
+    """A strip that is its own neighbour in the chain, as the only one of an array is."""
+
+    def __init__(self, layout: Layout):
+        self.layout, self._strip = layout, Strip(layout, 0)
+        self._coupling = {"center", "previous", "next", "before", "after"}
+        members = self._strip.signature.members.items()
+        super().__init__({name: m for name, m in members if name not in self._coupling})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.strip = strip = self._strip
+        m.d.comb += [strip.previous.eq(strip.before), strip.next.eq(strip.after)]
+        for name, member in self.signature.members.items():
+            own, inner = getattr(self, name), getattr(strip, name)
+            if member.is_signature:
+                wiring.connect(m, wiring.flipped(own), inner)
+            elif member.flow is In:
+                m.d.comb += inner.eq(own)
+            else:
+                m.d.comb += own.eq(inner)
         return m
 
 
@@ -212,6 +238,12 @@ BUNDLES: dict[str, dict[str, Callable[[], Component]]] = {
         "serial2": lambda: SerialReadout(machine(5, 3, 7, 4, readout_bits=8, store="column")),
         "serial16": lambda: SerialReadout(machine(2, 16, 16, 4, readout_bits=5, store="column")),
         "serial32": lambda: SerialReadout(machine(1, 33, 32, 3, readout_bits=5, store="column")),
+    },
+    "arrays": {
+        # a chain of padded groups; modules side by side, the last group partly empty
+        "array_one": lambda: NeuronArray(machine(3, 5, 3, 7, readout_bits=5, **FIELDS)),
+        "array_two": lambda: NeuronArray(machine(5, 4, 9, 10, weight_bits=5, **FIELDS)),
+        "strip_one": lambda: LoneStrip(machine(3, 5, 3, 7, weight_bits=5, **FIELDS)),
     },
     "machines": {
         # a chain of padded groups; modules side by side, the last group partly empty
