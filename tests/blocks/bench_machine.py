@@ -5,10 +5,12 @@ import random
 
 import cocotb
 import numpy as np
+from fsm import FSM, Walk, state_names, transitions
 from ports import Ports, made, named, through
 from recorded import random_couplings, random_samples
 
 from relaxon import Couplings
+from relaxon.hw.sequencer import Sequencer
 from relaxon.protocol import CHIP_COUNTERS, PHASES, Space
 from relaxon.sim.model import Model
 from relaxon.sim.testbench.bench import parameters, start
@@ -23,6 +25,16 @@ seen = Coverage(
     "negative margin", "next sample waits", "score asked for", "written by the host",
     *(f"phase {name}" for name in PHASES),
 )  # fmt: skip
+COMMON = """
+    IDLE > INPUT > SWEEP > EVENT > NEXT > CHOOSE > SWEEP, IDLE > CLEAR > INPUT,
+    NEXT > ASK > DECIDE > IDLE, NEXT > STABILITY > LEARN > FINISH > IDLE
+"""
+sequencers = {
+    False: Coverage("sequencer, skewed store", *transitions(f"{COMMON}, DECIDE > NEXT")),
+    True: Coverage(
+        "sequencer, column store", *transitions(f"{COMMON}, NEXT > LABEL > NEXT, DECIDE > LABEL")
+    ),
+}
 PORTS = {Space.WEIGHTS: "weights", Space.READOUT: "readout", Space.STATE: "states"}
 WAIT = 20_000
 """Cycles that no sample takes."""
@@ -38,12 +50,16 @@ class Bench:
         self.pauses, self.stalls = hesitation(stalls.source, 23), stalls
         self.model = Model(self.config, random_couplings(self.config, 24))
         self.sums = dict.fromkeys(CHIP_COUNTERS, 0)
-        self.outcomes, self.unwritten, self.label = [], [], None
+        self.outcomes, self.expected, self.label, self.free = [], [], None, 1
+        register = getattr(getattr(dut.component, name).sequencer, FSM)
+        names = state_names(Sequencer(self.layout))
+        self.walk = Walk(register, names, sequencers[self.layout.serial])
 
     async def cycle(self, **inputs):
         """One cycle; what it counts is summed."""
         block = self.block
         await block.step(**inputs)
+        self.walk.look()
         amounts = block.get("amounts")
         for name in self.sums:
             if name == "field_envelope":
@@ -217,7 +233,7 @@ def random_registers(config, rng):
 )
 async def learns_as_the_model(dut, name, stalls):
     bench = Bench(dut, name, stalls)
-    rng, bench.expected, bench.free = bench.rng, [], 1
+    rng = bench.rng
     await start(dut)
     await bench.load()
     count = max(6, parameters()["cycles"] // 50)

@@ -5,6 +5,7 @@ import random
 import cocotb
 from bench_decision import decided
 from elements import Elements
+from fsm import FSM, Walk, state_names, transitions
 from ports import Ports, made, named
 
 from relaxon.cycles import timing
@@ -16,6 +17,9 @@ seen = Coverage(
     "parallel readout", "decided", "concluded", "learned", "nothing to learn", "learning off",
     "one strip", "several strips", "gate passed", "gate not passed", "score asked for",
 )  # fmt: skip
+states = Coverage(
+    "parallel readout's course", *transitions("REST > ASK > DECIDE > REST, DECIDE > LEARN > REST")
+)
 
 
 class Bench:
@@ -25,6 +29,8 @@ class Bench:
         component = made(name)
         self.layout, self.block = component.layout, Ports(dut, name, component)
         self.rng, self.timing = random.Random(27), timing(self.layout.config)
+        register = getattr(getattr(dut.component, name), FSM)
+        self.walk = Walk(register, state_names(made(name)), states)
         self.strips = [Elements(self.layout, n, self.rng) for n in range(self.layout.strips)]
         self.reads, self.cut = 0, 0
         seen.hit("several strips" if self.layout.strips > 1 else "one strip")
@@ -33,6 +39,7 @@ class Bench:
         """One cycle; states are there in the next."""
         words = [strip.states[self.reads % self.layout.groups] for strip in self.strips]
         await self.block.step(state_words=words, **inputs)
+        self.walk.look()
         self.reads = self.block.get("state_read")
         self.cut += self.block.get("cut")
 

@@ -7,6 +7,7 @@ from collections import deque
 import cocotb
 from bench_decision import decided
 from elements import Elements
+from fsm import FSM, Walk, state_names, transitions
 from ports import Ports, made, named, through
 
 from relaxon.cycles import timing
@@ -20,6 +21,10 @@ seen = Coverage(
     "gate not passed", "tie", "label first", "label last", "one strip", "several strips",
     "units of one", "units of several", "late words", "weights written", "readout written",
 )  # fmt: skip
+states = Coverage(
+    "serial readout's course",
+    *transitions("REST > SUM > SETTLE > JUDGE > REST, JUDGE > LEARN > NEXT > SUM, JUDGE > NEXT > REST"),
+)
 
 
 class Bench:
@@ -29,6 +34,8 @@ class Bench:
         component = made(name)
         self.layout, self.block = component.layout, Ports(dut, name, component)
         self.rng, self.timing = random.Random(28), timing(self.layout.config)
+        register = getattr(getattr(dut.component, name), FSM)
+        self.walk = Walk(register, state_names(made(name)), states)
         layout = self.layout
         self.strips = [Elements(layout, n, self.rng) for n in range(layout.strips)]
         size = layout.store_words
@@ -73,6 +80,7 @@ class Bench:
         layout = self.layout
         states = [strip.states[self.reads % layout.groups] for strip in self.strips]
         await self.block.step(state_words=states, words=self.due.popleft(), **inputs)
+        self.walk.look()
         self.reads = self.block.get("state_read")
         self.cut += self.block.get("cut")
         found = []
