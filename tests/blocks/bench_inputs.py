@@ -44,8 +44,8 @@ class Bench:
         if self.offers and ready:
             self.pairs.append(block.get("pairs__payload"))
         current = block.get("current")
-        if current.pop("valid"):
-            self.current.append(current)
+        if current["valid"]:
+            self.current.append({name: current[name] for name in ("address", "data")})
 
     async def write(self, x: int) -> None:
         """Have the bytes of a sample written while the last one's events go on."""

@@ -139,7 +139,7 @@ async def decides_and_learns_over_all_strips(dut, name):
     bench = Bench(dut, name)
     await start(dut)
     await bench.write()
-    for _ in range(max(3, parameters()["cycles"] // 100)):
+    for _ in range(max(2, parameters()["cycles"] // 200)):
         await bench.cycle(forget=1)
         await bench.cycle(forget=0)
         await bench.move(rest=True)

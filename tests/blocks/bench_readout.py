@@ -130,7 +130,7 @@ async def scores_follow_events_and_learning(dut, name):
     await bench.write()
     await bench.compare()
     seen.hit("slots alone" if bench.layout.readout_width == 1 else "slots side by side")
-    for _ in range(max(4, parameters()["cycles"] // 100)):
+    for _ in range(max(2, parameters()["cycles"] // 200)):
         await bench.cycle(forget=1)
         await bench.cycle(forget=0)
         assert await bench.scores() == [0] * bench.layout.config.classes

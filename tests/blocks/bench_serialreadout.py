@@ -200,7 +200,7 @@ class Bench:
 async def decides_and_learns_class_by_class(dut, name):
     bench = Bench(dut, name)
     await start(dut)
-    for _ in range(max(4, parameters()["cycles"] // 100)):
+    for _ in range(max(3, parameters()["cycles"] // 130)):
         await bench.host()
         for kind in ("inference", "decided in training", "concluded", "concluded"):
             for strip in bench.strips:

@@ -46,7 +46,7 @@ async def an_update_saturates(dut, name):
     before = None
     for value in range(-half, half):
         for up in (0, 1):
-            for mask in (1, 2, 3):
+            for mask in (1, 2, 3) if value % 4 == 0 else (3,):
                 # the other element is its own, with the other sign
                 old, ups = [value, max(-half, min(half - 1, -value))], up | (1 - up) << 1
                 await block.step(old=old, up=ups, mask=mask)

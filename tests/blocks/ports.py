@@ -78,6 +78,7 @@ class Ports:
         self._edge = RisingEdge(dut.clk)
         self._looks = False
         self._ports: dict[str, Any] = {}
+        self._last: dict[str, tuple[str, Any]] = {}
         inputs = []
         for path, member, value in block.signature.flatten(block):
             port = "__".join(map(str, path))
@@ -99,7 +100,14 @@ class Ports:
     def get(self, port: str) -> Any:
         """What a port carries now; None for what is unknown."""
         handle, shape = self._ports[port]
-        return unpack(shape, str(handle.value))
+        bits = str(handle.value)
+        if self._last.get(port, ("", None))[0] != bits:  # often it is what it was before
+            self._last[port] = bits, unpack(shape, bits)
+        return self._last[port][1]
+
+    def bits(self, port: str) -> int:
+        """The same as one integer."""
+        return int(self._ports[port][0].value)
 
     async def step(self, **inputs: Any) -> None:
         """Go to the next cycle and drive these inputs from now on; then outputs may be looked at."""
