@@ -283,7 +283,7 @@ MUTANTS = (
         "couplings of 8 bits: no upper end", "store.py",
         "top = ~sign & (low.all() | high.any())",
         "top = ~sign & (low.all() | high.any()) & (self._bits != 7)",
-        ("test_survivors.py::test_saturates_at_both_ends[8-skewed]",),
+        ("test_survivors.py::test_couplings_of_8_bits_saturate_at_both_ends[skewed]",),
     ),
     Mutant(
         "couplings of fewer bits: no upper end", "store.py",
@@ -296,7 +296,7 @@ MUTANTS = (
     Mutant(
         "couplings: no lower end", "store.py",
         "cuts[p].eq(Mux(up, top, bottom))", "cuts[p].eq(up & top)",
-        ("test_survivors.py::test_saturates_at_both_ends[8-column]",),
+        ("test_survivors.py::test_couplings_of_8_bits_saturate_at_both_ends[column]",),
     ),
     Mutant(
         "readout: no upper end", "readout.py",

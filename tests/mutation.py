@@ -239,6 +239,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="part of a mutant's name, or a file")
     parser.add_argument("--jobs", type=int, default=1, help="mutants tested side by side (1)")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing is left behind
     mutants = chosen(arguments.names)
     started = time.monotonic()
     verdicts: dict[Mutant, Verdict] = {}

@@ -20,6 +20,7 @@ from relaxon.protocol import CRC_BYTES, HEADER_BYTES, HELLO, STORES, Opcode
 from relaxon.sim.modelboard import ModelBoard
 from relaxon.sim.selftest import expected
 
+SMALL = machine(1, 8, 4, 9, classes=4)
 SMALLEST = Config(modules=1, neurons=2, inputs=2, classes=2, lanes=2)
 SETTLED = 5
 """Cycles after a delimiter until its frame waits (`Receiver`)."""
@@ -39,10 +40,10 @@ def run(dut, bench) -> None:
 @pytest.mark.parametrize("store", STORES)
 def test_limits_are_met_exactly(store: str) -> None:
     """Gate and readout margins that equal a score, or are one beside it."""
-    config = machine(
-        1, 8, 4, 9, classes=4, sweeps_clamped=0, sweeps_released=0, sweeps_infer=0,
-        learn_recurrent=0, learn_input=0, readout_step_true=3, readout_step_false=2,
-    ).replace(store=store)  # fmt: skip
+    config = SMALL.replace(store=store).with_registers(
+        sweeps_clamped=0, sweeps_released=0, sweeps_infer=0, learn_recurrent=0, learn_input=0,
+        readout_step_true=3, readout_step_false=2,
+    )  # fmt: skip
     x, y = random_samples(config, 60, seed=5)
     rng = random.Random(5)
     with simulated(config) as board, ModelBoard(config) as model:
@@ -69,23 +70,24 @@ def test_limits_are_met_exactly(store: str) -> None:
             assert not any(differences.values()), differences
 
 
-@pytest.mark.parametrize("bits, store", [(8, store) for store in STORES])
-def test_saturates_at_both_ends(bits: int, store: str) -> None:
-    config = machine(
-        1, 9, 4, 23, weight_bits=bits, classes=3, margin=4.0, readout_step_true=113,
-        readout_step_false=255, readout_margin_true=100_000, readout_margin_false=100_000,
-    ).replace(store=store)  # fmt: skip
+@pytest.mark.parametrize("store", STORES)
+def test_couplings_of_8_bits_saturate_at_both_ends(store: str) -> None:
+    """Most of them start there."""
+    config = SMALL.replace(store=store).with_registers(
+        margin=3 * SMALL.registers.margin, readout_step_true=113, readout_step_false=255,
+        readout_margin_true=100_000, readout_margin_false=100_000,
+    )  # fmt: skip
     x, y = random_samples(config, 60, seed=6)
     start = random_couplings(config, 6)
-    start.input[start.input > 40] = config.weight_max
-    start.input[start.input < -40] = -config.weight_max
+    for array in (start.input, start.recurrent):
+        array[array > 40], array[array < -40] = config.weight_max, -config.weight_max
     with simulated(config) as board, ModelBoard(config) as model:
         for each in (board, model):
             each.load(start)
             each.train(x, y)
         assert_same(board, model)
         counters = board.counters()
-    assert counters["saturations"] > 200 and counters["readout_saturations"] > 200
+    assert counters["saturations"] > 100 and counters["readout_saturations"] > 100
 
 
 # ---- frames -------------------------------------------------------------------------------------
@@ -132,7 +134,7 @@ def test_the_receive_buffer_takes_as_much_as_it_says() -> None:
             await ctx.tick().repeat(2)
             return bytes(data)
 
-        for first in (0, 1, 100, 300):  # bytes that are in use already
+        for first in (0, 300):  # bytes that are in use already
             waits = rng.randbytes(first + HEADER_BYTES)
             assert await send(waits) == "kept"
             fits = payload(size - len(waits), rng)
@@ -151,7 +153,7 @@ def test_the_receive_buffer_takes_as_much_as_it_says() -> None:
 def test_replies_are_frames() -> None:
     """Blocks of 254 bytes without a zero, and a few bytes more or less, among them."""
     rng = random.Random(8)
-    runs = (2, 3, 248, 249, 250, 251, 252, 253, 254, 255, 256, 507, 508, 509, 510)
+    runs = (2, 3, 249, 250, 253, 254, 255, 504, 508)
     replies = [bytes(rng.randrange(1, 256) for _ in range(run)) for run in runs]
     replies += [reply + b"\0" + reply[:5] for reply in replies] + [rng.randbytes(300), bytes(300)]
     slot = bytearray(1024)
