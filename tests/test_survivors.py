@@ -72,15 +72,17 @@ def test_limits_are_met_exactly(store: str) -> None:
 
 @pytest.mark.parametrize("store", STORES)
 def test_couplings_of_8_bits_saturate_at_both_ends(store: str) -> None:
-    """Most of them start there."""
+    """And those of the readout, exactly: they start there, or a few below or above."""
     config = SMALL.replace(store=store).with_registers(
-        margin=3 * SMALL.registers.margin, readout_step_true=113, readout_step_false=255,
+        margin=3 * SMALL.registers.margin, readout_step_true=2, readout_step_false=3,
         readout_margin_true=100_000, readout_margin_false=100_000,
     )  # fmt: skip
     x, y = random_samples(config, 60, seed=6)
     start = random_couplings(config, 6)
     for array in (start.input, start.recurrent):
         array[array > 40], array[array < -40] = config.weight_max, -config.weight_max
+    above = start.readout >= 0
+    start.readout[:] = np.where(above, 1, -1) * (config.readout_max - np.abs(start.readout) % 5)
     with simulated(config) as board, ModelBoard(config) as model:
         for each in (board, model):
             each.load(start)
@@ -98,54 +100,82 @@ def payload(size: int, rng: random.Random) -> bytes:
     return rng.randbytes(size - CRC_BYTES)
 
 
+class Frames:
+    """What sends frames to a `Receiver`, and takes them from it."""
+
+    def __init__(self, ctx, dut: Receiver):
+        self._ctx, self._dut = ctx, dut
+
+    async def send(self, data: bytes) -> str:
+        """What becomes of a frame."""
+        ctx, dut, said = self._ctx, self._dut, []
+        for byte in encode(data):
+            ctx.set(dut.bytes.valid, 1)
+            ctx.set(dut.bytes.payload, byte)
+            await ctx.tick()
+            ctx.set(dut.bytes.valid, 0)
+            said += [name for name in ("kept", "bad", "overflow") if ctx.get(getattr(dut, name))]
+            await ctx.tick()
+        (only,) = said
+        return only
+
+    async def receive(self) -> bytes:
+        """The oldest frame that waits."""
+        ctx, dut = self._ctx, self._dut
+        await ctx.tick().repeat(SETTLED)
+        assert ctx.get(dut.valid)
+        length, data = ctx.get(dut.length), bytearray()
+        ctx.set(dut.payload.ready, 1)
+        for _ in range(2 * length + 2):
+            _, _, valid, byte = await ctx.tick().sample(dut.payload.valid, dut.payload.payload)
+            if valid and len(data) < length:
+                data.append(byte)
+        ctx.set(dut.payload.ready, 0)
+        ctx.set(dut.next, 1)
+        await ctx.tick()
+        ctx.set(dut.next, 0)
+        await ctx.tick().repeat(2)
+        return bytes(data)
+
+
 def test_the_receive_buffer_takes_as_much_as_it_says() -> None:
     """A frame that fills it, or what another one leaves of it, is kept; a byte more is not."""
     layout, rng = Layout(SMALLEST), random.Random(7)
     dut, size = Receiver(layout), layout.rx_bytes
 
     async def bench(ctx) -> None:
-        async def send(data: bytes) -> str:
-            """What becomes of a frame."""
-            said = []
-            for byte in encode(data):
-                ctx.set(dut.bytes.valid, 1)
-                ctx.set(dut.bytes.payload, byte)
-                await ctx.tick()
-                ctx.set(dut.bytes.valid, 0)
-                said += [name for name in ("kept", "bad", "overflow") if ctx.get(getattr(dut, name))]
-                await ctx.tick()
-            (only,) = said
-            return only
-
-        async def receive() -> bytes:
-            """The oldest frame that waits."""
-            await ctx.tick().repeat(SETTLED)
-            assert ctx.get(dut.valid)
-            length, data = ctx.get(dut.length), bytearray()
-            ctx.set(dut.payload.ready, 1)
-            for _ in range(2 * length + 2):
-                _, _, valid, byte = await ctx.tick().sample(dut.payload.valid, dut.payload.payload)
-                if valid and len(data) < length:
-                    data.append(byte)
-            ctx.set(dut.payload.ready, 0)
-            ctx.set(dut.next, 1)
-            await ctx.tick()
-            ctx.set(dut.next, 0)
-            await ctx.tick().repeat(2)
-            return bytes(data)
-
+        frames = Frames(ctx, dut)
         for first in (0, 300):  # bytes that are in use already
             waits = rng.randbytes(first + HEADER_BYTES)
-            assert await send(waits) == "kept"
+            assert await frames.send(waits) == "kept"
             fits = payload(size - len(waits), rng)
-            assert await send(fits + b"x") == "overflow"
-            assert await send(fits) == "kept"
-            assert await receive() == waits
-            assert await receive() == fits
-            assert await send(payload(size + 1, rng)) == "overflow"
+            assert await frames.send(fits + b"x") == "overflow"
+            assert await frames.send(fits) == "kept"
+            assert await frames.receive() == waits
+            assert await frames.receive() == fits
+            assert await frames.send(payload(size + 1, rng)) == "overflow"
             whole = payload(size, rng)
-            assert await send(whole) == "kept"
-            assert await receive() == whole
+            assert await frames.send(whole) == "kept"
+            assert await frames.receive() == whole
+
+    run(dut, bench)
+
+
+def without_zeros(size: int, rng: random.Random) -> bytes:
+    """So many bytes."""
+    return bytes(rng.randrange(1, 256) for _ in range(size))
+
+
+def test_blocks_without_a_zero_are_received() -> None:
+    """Blocks of 254 bytes, which no zero follows, and a few bytes more or less, among them."""
+    rng, dut = random.Random(9), Receiver(Layout(SMALLEST))
+
+    async def bench(ctx) -> None:
+        frames = Frames(ctx, dut)
+        for size in (249, 250, 253, 254, 255, 508):
+            data = without_zeros(size, rng)
+            assert await frames.send(data) == "kept", f"{size} bytes"
+            assert await frames.receive() == data
 
     run(dut, bench)
 
@@ -154,7 +184,7 @@ def test_replies_are_frames() -> None:
     """Blocks of 254 bytes without a zero, and a few bytes more or less, among them."""
     rng = random.Random(8)
     runs = (2, 3, 249, 250, 253, 254, 255, 504, 508)
-    replies = [bytes(rng.randrange(1, 256) for _ in range(run)) for run in runs]
+    replies = [without_zeros(size, rng) for size in runs]
     replies += [reply + b"\0" + reply[:5] for reply in replies] + [rng.randbytes(300), bytes(300)]
     slot = bytearray(1024)
     dut = CobsEncoder(len(slot))
