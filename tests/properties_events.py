@@ -128,7 +128,7 @@ class EveryBitOnce(Component):
         if self._columns == 2 or width < WIDE:
             holds.append(local(scanner, "left") == sum(entry.mask))
         else:
-            last = local(scanner, "$signal", 1)
+            last = local(scanner, "$signal")
             holds.append(~left | (last == alone(entry.mask)))
         outputs = [(self._scanner.pairs.payload, self._scanner.pairs.valid)]
         if self._columns == 2 or width >= WIDE:

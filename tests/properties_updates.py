@@ -3,18 +3,15 @@ and only where something learns."""
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Module, Mux
 from amaranth.hdl import Assert, Assume, Cover
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import Component, In
 
 from relaxon.hw.operation import element_shape
-from relaxon.hw.readout import Readout
 from relaxon.hw.rotation import delayed
-from relaxon.hw.serialreadout import SerialReadout
 from relaxon.hw.store import Updater
 from relaxon.layout import Layout
-from relaxon.sim.testbench.formal import anything, watch
 
 
 def saturated(value, limit: int):

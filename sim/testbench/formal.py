@@ -55,9 +55,13 @@ prep -flatten -top top
 top.il
 """
 _CHECK = re.compile(r"cell \$check \$(\d+)\n(?=\s*parameter \\FORMAT \"([^\"]+)\"\n)")
-_NO_INITIAL = re.compile(r"  cell \$meminit_v2 (?:(?!\n  end\n).)*?\\DATA \d+'0+\n.*?\n  end\n", re.DOTALL)
+_NO_INITIAL = re.compile(
+    r"  cell \$meminit_v2 (?:(?!\n  end\n).)*?\\DATA \d+'0+\n.*?\n  end\n", re.DOTALL
+)
 _WIRE = re.compile(r"  attribute \\init \d+'[01]+\n(?P<wire>  wire [^\n]*?\\(?P<name>\S+)\n)")
-_FAILED = re.compile(r"(?:Assert failed in|Unreached cover statement at) \S+: (\S+)")
+_FAILED = re.compile(
+    r"engine_0\S*: +## .*(?:Assert failed in|Unreached cover statement at) \S+: (\S+)"
+)
 _STEP = re.compile(r"Checking (?:assertions|cover reachability) in step (\d+)")
 
 
@@ -167,16 +171,15 @@ def watch(block: Component, properties: Callable[[Module], Iterable[Any]]) -> No
     block.elaborate = watched
 
 
-def local(m: Module, name: str, number: int = 0) -> Signal:
+def local(m: Module, name: str) -> Signal:
     """A signal that an elaborated module drives: for an invariant about what only it knows.
 
-    Amaranth calls all signals but the last that are made in one tuple ``$signal``; `number` tells them
-    apart.
+    Where signals are made in one tuple, Amaranth calls all but the last ``$signal``.
     """
     found = [signal for signal in m._driving if signal.name == name]
-    if number >= len(found):
-        raise LookupError(f"the module drives {len(found)} signals called {name!r}")
-    return found[number]
+    if len(found) != 1:
+        raise LookupError(f"the module drives {len(found)} signals called {name!r}, not one")
+    return found[0]
 
 
 def in_state(m: Module, name: str) -> Any:
@@ -244,6 +247,8 @@ def _method(mode: Mode, depth: int, log: str) -> str:
 def _reason(status: str, mode: Mode, depth: int, timeout: float, log: str, folder: Path) -> str:
     if status == "TIMEOUT":
         return f"not decided within {timeout:.0f} s (mode {mode}, depth {depth})"
+    if status == "FAIL":  # induction may have failed elsewhere, too
+        log = "\n".join(line for line in log.splitlines() if "engine_0.induction" not in line)
     names = {name.removeprefix("component.").rsplit("$", 1)[0] for name in _FAILED.findall(log)}
     what = ", ".join(sorted(names)) or "a property"
     if mode == "cover":
