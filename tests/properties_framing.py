@@ -134,6 +134,8 @@ class NeverStuck(Component):
             m.d.sync += [awaited.eq(receiver.kept), frame.eq(receiver.kept)]
         with m.Elif(awaited | receiver.kept):
             m.d.sync += [awaited.eq(1), frame.eq(frame + 1)]
+        with m.Else():
+            m.d.sync += frame.eq(0)
         m.d.sync += byte.eq(
             Mux(receiver.valid & ~receiver.payload.valid & ~receiver.next, byte + 1, 0)
         )
