@@ -84,21 +84,8 @@ class SameAfterDelimiter(Component):
                     yield Assert(same | (worn_one == worn_one.init), f"untouched {name}")
 
         for receiver, visit in ((worn, note), (fresh, compare)):
-            for name in ("", "decoder", "crc", "lengths"):
-                watch_part(receiver, name, visit)
-
-
-def watch_part(block: Component, part: str, visit) -> None:
-    """`watch` a part of a block, which it makes when it is elaborated; or the block itself."""
-    if not part:
-        watch(block, visit)
-        return
-
-    def descend(inner: Module):
-        watch(inner.submodules[part], visit)
-        return ()
-
-    watch(block, descend)
+            for path in ((), ("decoder",), ("crc",), ("lengths",)):
+                watch(receiver, visit, path)
 
 
 def _registers(m: Module) -> list[tuple[str, Signal]]:

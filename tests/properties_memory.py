@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from amaranth import Const, Module, Mux, Signal, Value
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.hdl import Assert, Assume, Cover, MemoryInstance
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import Component, In
+from amaranth.lib.wiring import Component
 
+from properties_updates import saturated
+
+from relaxon.hw.cluster import Cluster
 from relaxon.hw.learners import RowLearner
-from relaxon.hw.operation import Use, access_layout
+from relaxon.hw.machine import Machine
+from relaxon.hw.operation import Use
+from relaxon.hw.parallelreadout import ParallelReadout
 from relaxon.hw.rotation import delayed
 from relaxon.hw.store import SkewedStore
 from relaxon.layout import Layout
+from relaxon.protocol import Space
 from relaxon.sim.testbench.formal import anything, watch
 
 
@@ -53,44 +59,202 @@ class Rubbish:
 
 
 class LearningRows(Component):
-    """A `RowLearner` at a `SkewedStore`, between them what `Strip` has there: a register.
+    """A `RowLearner` at a `SkewedStore`, between them the register that `Strip` has there.
 
-    In one pass no neuron comes twice (what the scanner gives is proved elsewhere).
+    Every word that learning writes is the word that is there, one more or less if not at its end, and a
+    coupling of a neuron that was given to the learner. In one pass no neuron comes twice (the scanner's
+    proof), and `PAUSE` cycles are between passes (the machine's).
 
     Members
     -------
-    See `RowLearner`.
+    neurons, input, recurrent, input_word, state_word
+        See `learner_members`.
     """
 
-    def __init__(self, layout: Layout):
+    PAUSE = 6
+
+    def __init__(self, layout: Layout, store: type[SkewedStore] = SkewedStore):
         self._layout = layout
-        self._learner = RowLearner(layout)
-        members = dict(self._learner.signature.members)
-        for name in ("access", "learn", "positive"):
-            del members[name]
-        super().__init__(members)
+        self._learner, self._store = RowLearner(layout), store(layout)
+        names = ("neurons", "input", "recurrent", "input_word", "state_word")
+        super().__init__({name: self._learner.signature.members[name] for name in names})
 
     def elaborate(self, platform):
         m = Module()
-        layout = self._layout
         m.submodules.learner = learner = self._learner
-        m.submodules.store = self.store = store = SkewedStore(layout)
+        m.submodules.store = store = self._store
         wiring.connect(m, wiring.flipped(self.neurons), learner.neurons)
-        for name in ("input", "recurrent", "input_word", "state_word"):
-            m.d.comb += getattr(learner, name).eq(getattr(self, name))
-        for name in ("input_read", "state_read", "busy"):
-            m.d.comb += getattr(self, name).eq(getattr(learner, name))
+        m.d.comb += [
+            getattr(learner, name).eq(getattr(self, name))
+            for name in ("input", "recurrent", "input_word", "state_word")
+        ]
         m.d.sync += store.access.use.eq(learner.access.use)
         with m.If(learner.access.use != Use.NONE):
-            m.d.sync += [store.access.eq(learner.access), store.learn.eq(learner.learn)]
-        was_input, was_recurrent, was_busy = delayed(
-            m, 1, self.input, self.recurrent, learner.busy
+            m.d.sync += [
+                *(store.access[name].eq(learner.access[name]) for name in ("a", "group", "drive")),
+                store.learn.eq(learner.learn),
+            ]
+        was_busy, was_input, was_recurrent = delayed(
+            m, 1, learner.busy, self.input, self.recurrent
         )
-        # Switches stay as they are during a pass.
         m.d.comb += [
             Assume(self.input | self.recurrent),
             Assume(~was_busy | ((self.input == was_input) & (self.recurrent == was_recurrent))),
         ]
-        self._different_neurons(m)
-        watch(store, self._correct)
+        self._pass(m)
+        watch(store, self._updates)
         return m
+
+    def _pass(self, m: Module) -> None:
+        """Any neurons, but none twice."""
+        layout, neuron = self._layout, self.neurons.payload
+        body, tail = layout.padding()
+        period = layout.groups_per_module
+        self.given = Signal(layout.groups * layout.strip_lanes)
+        groups = range(layout.groups)
+        local = [(neuron.tag.group == group) & (neuron.tag.local == group % period) for group in groups]
+        exists = Cat(
+            Cat((neuron.a == lane) & local[group] for lane in range(layout.strip_lanes))
+            & ((tail if (group + 1) % layout.tail_period == 0 else body))
+            for group in groups
+        )
+        m.d.comb += Assume(~self.neurons.valid | (exists.any() & ~(exists & self.given).any()))
+        idle = Signal(range(self.PAUSE + 1))
+        m.d.sync += idle.eq(
+            Mux(self._learner.busy, 0, Mux(idle == self.PAUSE, self.PAUSE, idle + 1))
+        )
+        with m.If(self.neurons.valid & self.neurons.ready):
+            m.d.sync += self.given.eq(self.given | exists)
+        with m.Elif((idle == self.PAUSE) & ~self._learner.busy):
+            m.d.sync += self.given.eq(0)
+
+    def _updates(self, store: Module) -> Iterator:
+        layout, access, learn = self._layout, self._store.access, self._store.learn
+        config = layout.config
+        group, drive, place = delayed(store, 4, access.group, access.drive, learn.place)
+        updater = store.submodules.updater
+        learnt, ups = delayed(store, 1, updater.mask, updater.up)
+        for p in range(layout.banks):
+            bank = store.submodules[f"bank{p}"]
+            at, limit = bank.a, config.weight_max
+            watch(bank, lambda inner, p=p: update(inner, learnt[p], ups[p], limit))
+            column = Mux(
+                drive,
+                at - layout.input_base - group * config.inputs,
+                at - layout.recurrent_base - group * config.neurons,
+            )
+            itself = (group % layout.groups_per_module) * layout.strip_lanes + place
+            number = group * layout.strip_lanes + place
+            yield Assert(
+                ~bank.write
+                | (
+                    ((at + place) % layout.banks == p)
+                    & (column >= 0)
+                    & (column < Mux(drive, config.inputs, config.neurons))
+                    & (drive | (column != itself))
+                    & self.given.bit_select(number, 1)
+                ),
+                "a coupling of a neuron that learns",
+            )
+        yield Cover(Cat(store.submodules[f"bank{p}"].write for p in range(layout.banks)).any(),
+                    "a coupling learns")  # fmt: skip
+
+
+
+
+def update(bank: Module, learns, up, limit: int) -> Iterator:
+    """What learning writes into a bank is what is there, one more or less, if not at its end."""
+    write = bank.submodules.memory.write_ports[0]
+    there = bank.submodules.memory.read_port(domain="comb")
+    yield there.addr.eq(write.addr)
+    yield Assume(~learns | ((there.data >= -limit) & (there.data <= limit)))
+    new = saturated(there.data + Mux(up, 1, -1), limit)
+    yield Assert(~learns | (write.en & (write.data == new)), "what is there, one more or less")
+
+
+class StoreInMachine(Component):
+    """A `Machine` with a skewed store, lanes that report anything, and any readout: while columns are
+    read, for fields or for the host, no bank is written; and learning is right (`LearningRows`).
+
+    The host keeps to `HostPort`: an access holds until it is done, and none is made while the machine is
+    busy. Samples, inputs and registers are any.
+    """
+
+    ANYHOW = {"relaxon.hw.strip.Cluster": Cluster, "relaxon.hw.machine.ParallelReadout": ParallelReadout}
+    """Where blocks are to be replaced by ones that give anything."""
+
+    def __init__(self, layout: Layout, *, host: bool = False):
+        self._layout, self._host = layout, host
+        self._machine = Machine(layout)
+        members = self._machine.signature.members
+        names = ["sample", "input_write", "invalidate", "registers"]
+        if host:
+            names += ["weights"]
+        super().__init__({name: members[name] for name in names})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.machine = machine = self._machine
+        wiring.connect(m, wiring.flipped(self.sample), machine.sample)
+        m.d.comb += [
+            machine.input_write.eq(self.input_write),
+            machine.invalidate.eq(self.invalidate),
+            machine.registers.eq(self.registers),
+            Assume(~self.input_write.valid | machine.input_free),
+        ]
+        offered, payload, registers = delayed(
+            m, 1, self.sample.valid & ~self.sample.ready, self.sample.payload, self.registers
+        )
+        (since,) = delayed(m, 1, 1)
+        m.d.comb += [
+            Assume(~offered | (self.sample.valid & (self.sample.payload.as_value() == payload))),
+            Assume(~since | ~machine.busy | (self.registers.as_value() == registers)),
+        ]
+        if self._host:
+            self._access(m)
+        watch(machine, self._strip, ("array", "strip0"))
+        return m
+
+    def _strip(self, strip: Module) -> tuple:
+        store = strip.submodules.store
+        watch(store, lambda inner: self._reads(inner, store.access, store.host))
+        return ()
+
+    def _access(self, m: Module) -> None:
+        port = self.weights
+        wiring.connect(m, wiring.flipped(port), self._machine.weights)
+        asks = Cat(port.address, port.byte, port.write, port.write_data)
+        goes_on, asked, place = delayed(
+            m, 1, port.active & ~port.done, asks, Cat(port.address, port.byte)
+        )
+        size = self._layout.word_bytes(Space.WEIGHTS)
+        due = Signal.like(port.byte)
+        with m.If(port.active & port.done):
+            m.d.sync += due.eq(Mux(due == size - 1, 0, due + 1))
+        m.d.comb += [
+            Assume(~port.active | ~self._machine.busy),
+            Assume(~(port.active | self._machine.busy) | ~self.sample.valid),
+            Assume(~goes_on | (port.active & (asks == asked))),
+            Assume(~port.active | (Cat(port.address, port.byte) == place)),
+            Assume(~port.active | (port.byte == due)),
+            Assume(port.address < self._layout.weight_words),
+        ]
+
+    def _reads(self, store: Module, access, host) -> Iterator:
+        updater, limit = store.submodules.updater, self._layout.config.weight_max
+        banks = [store.submodules[f"bank{p}"] for p in range(self._layout.banks)]
+        learnt, up = delayed(store, 1, updater.mask, updater.up)
+        (use,) = delayed(store, 1, access.use)
+        (host_reads,) = delayed(store, 2, host.active & ~host.write)
+        writes = Cat(bank.write for bank in banks).any()
+        adds = (use == Use.ADD.value) | (use == Use.FEEDBACK.value)
+        yield Assert(~adds | ~writes, "no bank is written while a column is read")
+        yield Assert(~host_reads | ~writes, "no bank is written while the host reads")
+        yield Assert(~host_reads | ~adds, "no column is read while the host reads")
+        for p, bank in enumerate(banks):
+            watch(bank, lambda inner, p=p: update(inner, learnt[p], up[p], limit))
+        yield Cover(learnt.any(), "a coupling learns")
+        learned = Signal()
+        with store.If(learnt.any()):
+            store.d.sync += learned.eq(1)
+        yield Cover(learned & adds, "a column is read after learning")

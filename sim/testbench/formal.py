@@ -23,8 +23,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from amaranth import Instance, Module, Signal
-from amaranth.lib.wiring import Component
+from amaranth import Instance, Module, Signal, Value
+from amaranth.lib.wiring import Component, Out
 from rich.console import Console
 from rich.table import Table
 
@@ -153,22 +153,46 @@ def prove(
 
 def anything(m: Module, shape: Any, name: str, *, constant: bool = True) -> Signal:
     """A value that the solver chooses: one for ever, or another one in every cycle."""
-    value = Signal(shape, name=name)
+    value = Signal(shape, name=f"any_{name}")
     kind = "$anyconst" if constant else "$anyseq"
     m.submodules[f"any_{name}"] = Instance(kind, p_WIDTH=len(value), o_Y=value)
     return value
 
 
-def watch(block: Component, properties: Callable[[Module], Iterable[Any]]) -> None:
-    """Have statements added to a block's own module when it is elaborated; they are made from it."""
+def watch(
+    block: Component, properties: Callable[[Module], Iterable[Any]], path: Sequence[str] = ()
+) -> None:
+    """Have statements added to a block's own module when it is elaborated; they are made from it.
+
+    With a `path`, the block is a part of a part … of this one, made when that is elaborated.
+    """
     elaborate = block.elaborate
 
     def watched(platform: Any) -> Module:
         m = elaborate(platform)
-        m.d.comb += list(properties(m))
+        if path:
+            watch(m.submodules[path[0]], properties, path[1:])
+        else:
+            m.d.comb += list(properties(m))
         return m
 
     block.elaborate = watched
+
+
+def anyhow(kind: type[Component]) -> type[Component]:
+    """A block that gives anything at any time, whatever it is given: what is true with it in the place
+    of the real one is true with that."""
+
+    def elaborate(self: Component, platform: Any) -> Module:
+        m = Module()
+        for path, member, value in self.signature.flatten(self):
+            if member.flow is Out:
+                own = Value.cast(value)
+                name = "__".join(map(str, path))
+                m.d.comb += own.eq(anything(m, len(own), name, constant=False))
+        return m
+
+    return type(f"Any{kind.__name__}", (kind,), {"elaborate": elaborate})
 
 
 def local(m: Module, name: str) -> Signal:
