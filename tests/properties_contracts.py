@@ -100,8 +100,8 @@ def _outstanding(m: Module, machine) -> Signal:
 
 
 def samples(layout: Layout) -> StreamRules:
-    """The opcode stays while its sample is offered; a SCORE is alone; the sequence number counts the samples taken; an
-    answer's head is taken after its body; a sample is done once."""
+    """The opcode stays while its sample is offered; a SCORE is alone; the sequence number counts the
+    samples taken; an answer's head is taken after its body; a sample is done once."""
     body_done = Signal()
 
     def given(m: Module, block: Component) -> Iterable[Value]:
@@ -192,8 +192,8 @@ class UartIntoDecoder(Component):
 
 
 class WishboneIntoCore(Component):
-    """A `WishbonePeripheral` on a bus that keeps to classic cycles keeps to the rules of the core's `rx`,
-    and takes from `tx` only what it gives the bus.
+    """A `WishbonePeripheral` on a bus that keeps to classic cycles keeps to the rules of the core's
+    `rx`, and takes from `tx` only what it gives the bus.
 
     `relaxon.hw.wishbone.Core` is to be any core.
     """

@@ -1,4 +1,4 @@
-"""Memories whose reads of a word being written give anything at all, and what is right in spite of it."""
+"""Memories whose reads of a word being written give anything, and what is right in spite of it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from collections.abc import Iterator
 
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.hdl import Assert, Assume, Cover, MemoryInstance
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component
-
 from properties_updates import saturated
 
 from relaxon.hw.cluster import Cluster
-from relaxon.hw.learners import RowLearner
+from relaxon.hw.lane import Lane
+from relaxon.hw.learners import ColumnLearner, RowLearner
 from relaxon.hw.machine import Machine
-from relaxon.hw.operation import Use
-from relaxon.hw.parallelreadout import ParallelReadout
+from relaxon.hw.operation import Mode, Use
 from relaxon.hw.rotation import delayed
-from relaxon.hw.store import SkewedStore
+from relaxon.hw.store import ColumnStore, SkewedStore
 from relaxon.layout import Layout
 from relaxon.protocol import Space
-from relaxon.sim.testbench.formal import anything, watch
+from relaxon.sim.testbench.formal import anything, local, watch
 
 
 class Rubbish:
@@ -65,6 +64,14 @@ class LearningRows(Component):
     coupling of a neuron that was given to the learner. In one pass no neuron comes twice (the scanner's
     proof), and `PAUSE` cycles are between passes (the machine's).
 
+    Parameters
+    ----------
+    overlaps
+        Whether a bank may read a word for nothing, beyond the end of a row, while it is written; else
+        that does not happen either.
+    ordered
+        Neurons come in the order of their numbers, as in the machine.
+
     Members
     -------
     neurons, input, recurrent, input_word, state_word
@@ -72,10 +79,12 @@ class LearningRows(Component):
     """
 
     PAUSE = 6
+    TWICE = False
+    """Whether a neuron may come twice all the same."""
 
-    def __init__(self, layout: Layout, store: type[SkewedStore] = SkewedStore):
-        self._layout = layout
-        self._learner, self._store = RowLearner(layout), store(layout)
+    def __init__(self, layout: Layout, *, overlaps: bool = True, ordered: bool = False):
+        self._layout, self._overlaps, self._ordered = layout, overlaps, ordered
+        self._learner, self._store = RowLearner(layout), SkewedStore(layout)
         names = ("neurons", "input", "recurrent", "input_word", "state_word")
         super().__init__({name: self._learner.signature.members[name] for name in names})
 
@@ -115,10 +124,13 @@ class LearningRows(Component):
         local = [(neuron.tag.group == group) & (neuron.tag.local == group % period) for group in groups]
         exists = Cat(
             Cat((neuron.a == lane) & local[group] for lane in range(layout.strip_lanes))
-            & ((tail if (group + 1) % layout.tail_period == 0 else body))
+            & (tail if (group + 1) % layout.tail_period == 0 else body)
             for group in groups
         )
-        m.d.comb += Assume(~self.neurons.valid | (exists.any() & ~(exists & self.given).any()))
+        again = (exists & self.given).any() & (not self.TWICE)
+        m.d.comb += Assume(~self.neurons.valid | (exists.any() & ~again))
+        if self._ordered:
+            m.d.comb += Assume(~self.neurons.valid | (exists > self.given))
         idle = Signal(range(self.PAUSE + 1))
         m.d.sync += idle.eq(
             Mux(self._learner.busy, 0, Mux(idle == self.PAUSE, self.PAUSE, idle + 1))
@@ -132,11 +144,12 @@ class LearningRows(Component):
         layout, access, learn = self._layout, self._store.access, self._store.learn
         config = layout.config
         group, drive, place = delayed(store, 4, access.group, access.drive, learn.place)
-        updater = store.submodules.updater
+        updater, limit = store.submodules.updater, config.weight_max
         learnt, ups = delayed(store, 1, updater.mask, updater.up)
+        overlapping: list[Signal] = []
         for p in range(layout.banks):
             bank = store.submodules[f"bank{p}"]
-            at, limit = bank.a, config.weight_max
+            at = bank.a
             watch(bank, lambda inner, p=p: update(inner, learnt[p], ups[p], limit))
             column = Mux(
                 drive,
@@ -156,8 +169,15 @@ class LearningRows(Component):
                 ),
                 "a coupling of a neuron that learns",
             )
+            overlaps = Signal()  # what is read then, nobody looks at
+            yield overlaps.eq(bank.write & bank.read & (bank.a == bank.b))
+            overlapping.append(overlaps)
         yield Cover(Cat(store.submodules[f"bank{p}"].write for p in range(layout.banks)).any(),
                     "a coupling learns")  # fmt: skip
+        if self._ordered:
+            yield Cover(Cat(overlapping).any(), "a word that is written is read")
+        if not self._overlaps:
+            yield Assert(~Cat(overlapping).any(), "no word that is written is read")
 
 
 
@@ -172,16 +192,138 @@ def update(bank: Module, learns, up, limit: int) -> Iterator:
     yield Assert(~learns | (write.en & (write.data == new)), "what is there, one more or less")
 
 
-class StoreInMachine(Component):
-    """A `Machine` with a skewed store, lanes that report anything, and any readout: while columns are
-    read, for fields or for the host, no bank is written; and learning is right (`LearningRows`).
+class LearningColumns(Component):
+    """A `ColumnLearner` at a `ColumnStore`, connected as in `Strip`: every word that learning writes is
+    the word that is there, its elements one more or less, if not at their end, on the lanes of neurons
+    that learn, and unchanged on all others. In one pass no group comes twice.
 
-    The host keeps to `HostPort`: an access holds until it is done, and none is made while the machine is
-    busy. Samples, inputs and registers are any.
+    Members
+    -------
+    neurons, input, recurrent, input_word, state_word
+        See `learner_members`.
     """
 
-    ANYHOW = {"relaxon.hw.strip.Cluster": Cluster, "relaxon.hw.machine.ParallelReadout": ParallelReadout}
-    """Where blocks are to be replaced by ones that give anything."""
+    TWICE = False
+    """Whether a group may come twice all the same."""
+
+    def __init__(self, layout: Layout):
+        self._layout = layout
+        self._learner, self._store = ColumnLearner(layout), ColumnStore(layout)
+        names = ("neurons", "input", "recurrent", "input_word", "state_word")
+        super().__init__({name: self._learner.signature.members[name] for name in names})
+
+    def elaborate(self, platform):
+        m = Module()
+        layout, neurons = self._layout, self.neurons
+        m.submodules.learner = learner = self._learner
+        m.submodules.store = store = self._store
+        wiring.connect(m, wiring.flipped(neurons), learner.neurons)
+        m.d.comb += [
+            getattr(learner, name).eq(getattr(self, name))
+            for name in ("input", "recurrent", "input_word", "state_word")
+        ]
+        m.d.sync += store.access.use.eq(learner.access.use)
+        with m.If(learner.access.use != Use.NONE):
+            m.d.sync += [
+                store.access[name].eq(learner.access[name]) for name in ("a", "group", "drive")
+            ]
+        m.d.comb += store.learn.eq(learner.learn)
+        was_busy, was_input, was_recurrent = delayed(
+            m, 1, learner.busy, self.input, self.recurrent
+        )
+        group = neurons.payload.group
+        given, own = Signal(layout.groups), Signal(layout.groups)
+        m.d.comb += [
+            own.eq(1 << group),
+            Assume(self.input | self.recurrent),
+            Assume(~was_busy | ((self.input == was_input) & (self.recurrent == was_recurrent))),
+            Assume(~neurons.valid | (group < layout.groups)),
+            Assume(~neurons.valid | (neurons.payload.local == group % layout.groups_per_module)),
+            Assume(~neurons.valid | ~(given & own).any() | self.TWICE),
+        ]
+        with m.If(neurons.valid & neurons.ready):
+            m.d.sync += given.eq(given | own)
+        with m.Elif(~learner.busy):
+            m.d.sync += given.eq(0)
+        watch(store, self._updates)
+        return m
+
+    def _updates(self, store: Module) -> Iterator:
+        layout, updater = self._layout, store.submodules.updater
+        memory, limit = store.submodules.memory, layout.config.weight_max
+        held, held_up = Signal.like(updater.mask), Signal.like(updater.up)
+        mask, up = delayed(store, 1, updater.mask, updater.up)
+        with store.If(self._store.change.valid):
+            store.d.sync += [held.eq(mask), held_up.eq(up)]
+        fresh = self._store.change.valid
+        learns, ups = Mux(fresh, mask, held), Mux(fresh, up, held_up)
+        there = Signal(len(memory.data))
+
+        def look(inner: Module):
+            port = inner.submodules.memory.read_port(domain="comb")
+            return [port.addr.eq(memory.address), there.eq(port.data)]
+
+        watch(memory, look)
+        for p in range(layout.strip_lanes):
+            wire = 8 * layout.element_bytes
+            old = there.word_select(p, wire).as_signed()
+            new = memory.data.word_select(p, wire).as_signed()
+            one_on = saturated(old + Mux(ups[p], 1, -1), limit)
+            yield Assume(~memory.write | ((old >= -limit) & (old <= limit)))
+            yield Assert(
+                ~memory.write | (new == Mux(learns[p], one_on, old)),
+                "what is there, one more or less",
+            )
+        yield Cover(memory.write & (learns == 1), "one lane learns, another does not")
+
+
+class LaneSums(Component):
+    """The accumulators of a `Cluster`: every sum written is what is there (0, if cleared) and what is
+    added, however quickly one addition follows another.
+
+    An evaluation comes together only with an addition to what it does not look at.
+    """
+
+    def __init__(self, layout: Layout, lanes: int = 1):
+        self._layout, self._cluster = layout, Cluster(layout, lanes)
+        super().__init__(self._cluster.signature)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.cluster = cluster = self._cluster
+        wiring.connect(m, wiring.flipped(self), cluster)
+        m.d.comb += Assume(~meet(self.target, self.evaluation))
+        watch(cluster, lambda inner: self._lane(inner.submodules.lane0))
+        return m
+
+    def _lane(self, lane: Lane) -> tuple:
+        watch(lane, lambda inner: self._sums(inner, lane.target.clear))
+        return ()
+
+    def _sums(self, lane: Module, clear) -> Iterator:
+        for name in ("drive", "recur"):
+            memory = lane.submodules[name]
+            (write,), there = memory.write_ports, memory.read_port(domain="comb")
+            yield there.addr.eq(write.addr)
+            before = Mux(clear, 0, there.data)
+            total = (before + local(lane, "addend"))[: len(write.data)].as_signed()
+            yield Assert(~write.en | (write.data == total), f"{name}: what is there, and what is added")
+            yield Cover(write.en & ~clear & (there.data != 0), f"{name} is added to")
+
+
+def meet(target, evaluation):
+    """An addition and an evaluation use the same accumulator, in the same cycle."""
+    looks = target.drive | target.clear | (evaluation.mode != Mode.FREE)
+    return target.valid & evaluation.valid & looks
+
+
+class StoreInMachine(Component):
+    """A `Machine` with a skewed store: while columns are read, for fields or for the host, no bank is
+    written; no sum of a lane is evaluated while it changes; and learning is right (`LearningRows`).
+
+    `relaxon.hw.strip.Cluster` and `relaxon.hw.machine.ParallelReadout` are to be any. The host keeps to `HostPort`: an access holds until it is done, and none is made while the machine is
+    busy. Samples, inputs and registers are any.
+    """
 
     def __init__(self, layout: Layout, *, host: bool = False):
         self._layout, self._host = layout, host
@@ -216,9 +358,17 @@ class StoreInMachine(Component):
         return m
 
     def _strip(self, strip: Module) -> tuple:
-        store = strip.submodules.store
+        store, lanes = strip.submodules.store, strip.submodules.cluster0
         watch(store, lambda inner: self._reads(inner, store.access, store.host))
-        return ()
+        target, evaluation = lanes.target, lanes.evaluation
+        before = data.View(target.shape(), delayed(strip, 1, target)[0])
+        return (
+            Assert(~meet(target, evaluation), "no sum is evaluated while another is added to it"),
+            Assert(
+                ~meet(before, evaluation) | (before.group != evaluation.group),
+                "no sum is evaluated while it is written",
+            ),
+        )
 
     def _access(self, m: Module) -> None:
         port = self.weights
