@@ -321,8 +321,9 @@ class StoreInMachine(Component):
     """A `Machine` with a skewed store: while columns are read, for fields or for the host, no bank is
     written; no sum of a lane is evaluated while it changes; and learning is right (`LearningRows`).
 
-    `relaxon.hw.strip.Cluster` and `relaxon.hw.machine.ParallelReadout` are to be any. The host keeps to `HostPort`: an access holds until it is done, and none is made while the machine is
-    busy. Samples, inputs and registers are any.
+    `relaxon.hw.strip.Cluster` and `relaxon.hw.machine.ParallelReadout` are to be any. Samples, inputs
+    and registers are any; so are the accesses of a `host`, which keeps to `HostPort`: each holds until it
+    is done, and there is none while the machine is busy.
     """
 
     def __init__(self, layout: Layout, *, host: bool = False):
@@ -403,7 +404,9 @@ class StoreInMachine(Component):
         yield Assert(~host_reads | ~adds, "no column is read while the host reads")
         for p, bank in enumerate(banks):
             watch(bank, lambda inner, p=p: update(inner, learnt[p], up[p], limit))
-        yield Cover(learnt.any(), "a coupling learns")
+        if self._host:
+            yield Cover(host_reads & ~adds, "the host reads")
+            return
         learned = Signal()
         with store.If(learnt.any()):
             store.d.sync += learned.eq(1)

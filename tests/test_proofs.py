@@ -133,6 +133,8 @@ PROOFS = [
           lambda: LaneSums(layout(modules=2)), cover=12, options=RUBBISH),
     Proof("no column is read while couplings are written", "Machine", "H=2 N=2 C=2; any fields",
           lambda: StoreInMachine(SMALLEST), "bmc", 64, cover=64, options=RUBBISH),
+    Proof("no column is read while the host reads", "Machine", "H=2 N=2 C=2; any fields",
+          lambda: StoreInMachine(SMALLEST, host=True), "bmc", 40, cover=16, options=RUBBISH),
 ]  # fmt: skip
 
 
