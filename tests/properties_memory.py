@@ -67,10 +67,8 @@ class LearningRows(Component):
     Parameters
     ----------
     overlaps
-        Whether a bank may read a word for nothing, beyond the end of a row, while it is written; else
-        that does not happen either.
-    ordered
-        Neurons come in the order of their numbers, as in the machine.
+        Whether it happens that a bank reads a word for nothing, beyond the end of a row, while it is
+        written.
 
     Members
     -------
@@ -82,8 +80,8 @@ class LearningRows(Component):
     TWICE = False
     """Whether a neuron may come twice all the same."""
 
-    def __init__(self, layout: Layout, *, overlaps: bool = True, ordered: bool = False):
-        self._layout, self._overlaps, self._ordered = layout, overlaps, ordered
+    def __init__(self, layout: Layout, *, overlaps: bool):
+        self._layout, self._overlaps = layout, overlaps
         self._learner, self._store = RowLearner(layout), SkewedStore(layout)
         names = ("neurons", "input", "recurrent", "input_word", "state_word")
         super().__init__({name: self._learner.signature.members[name] for name in names})
@@ -129,8 +127,6 @@ class LearningRows(Component):
         )
         again = (exists & self.given).any() & (not self.TWICE)
         m.d.comb += Assume(~self.neurons.valid | (exists.any() & ~again))
-        if self._ordered:
-            m.d.comb += Assume(~self.neurons.valid | (exists > self.given))
         idle = Signal(range(self.PAUSE + 1))
         m.d.sync += idle.eq(
             Mux(self._learner.busy, 0, Mux(idle == self.PAUSE, self.PAUSE, idle + 1))
@@ -174,9 +170,9 @@ class LearningRows(Component):
             overlapping.append(overlaps)
         yield Cover(Cat(store.submodules[f"bank{p}"].write for p in range(layout.banks)).any(),
                     "a coupling learns")  # fmt: skip
-        if self._ordered:
+        if self._overlaps:
             yield Cover(Cat(overlapping).any(), "a word that is written is read")
-        if not self._overlaps:
+        else:
             yield Assert(~Cat(overlapping).any(), "no word that is written is read")
 
 
@@ -322,8 +318,8 @@ class StoreInMachine(Component):
     written; no sum of a lane is evaluated while it changes; and learning is right (`LearningRows`).
 
     `relaxon.hw.strip.Cluster` and `relaxon.hw.machine.ParallelReadout` are to be any. Samples, inputs
-    and registers are any; so are the accesses of a `host`, which keeps to `HostPort`: each holds until it
-    is done, and there is none while the machine is busy.
+    and registers are any; so are the accesses of a `host`, which keeps to `HostPort`: each holds until
+    it is done, and there is none while the machine is busy.
     """
 
     def __init__(self, layout: Layout, *, host: bool = False):

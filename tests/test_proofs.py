@@ -119,10 +119,10 @@ PROOFS = [
           lambda: LearningRows(SMALLEST, overlaps=False), depth=14, cover=12, short=True,
           options=RUBBISH),
     Proof(COUPLINGS, "RowLearner, SkewedStore", "M=2 H=2 N=2 P=2",
-          lambda: LearningRows(layout(modules=2), ordered=True), depth=16, cover=16,
+          lambda: LearningRows(layout(modules=2), overlaps=True), depth=16, cover=16,
           options=RUBBISH),
     Proof(COUPLINGS, "RowLearner, SkewedStore", "M=1 H=4 N=17 P=2",
-          lambda: LearningRows(layout(neurons=4, inputs=17), ordered=True), "bmc", 24, cover=16,
+          lambda: LearningRows(layout(neurons=4, inputs=17), overlaps=True), "bmc", 24, cover=16,
           options=RUBBISH),
     Proof(COUPLINGS, "ColumnLearner, ColumnStore", "M=1 H=2 N=2 P=2",
           lambda: LearningColumns(COLUMN), depth=14, cover=12, options=RUBBISH),
@@ -258,7 +258,7 @@ FAULTS = {
         NeverStuck, "a_byte_is_taken", 6, {"unknown": NeverStuck.UNKNOWN}, Refusing,
     ),
     "a coupling is read before it is written": (
-        lambda: Hasty(SMALLEST), "one_more_or_less", 14, dict(RUBBISH), None,
+        lambda: Hasty(SMALLEST, overlaps=True), "one_more_or_less", 14, dict(RUBBISH), None,
     ),
 }  # fmt: skip
 
@@ -281,7 +281,7 @@ def test_what_cannot_happen_is_not_reached(tmp_path):
 
 def test_a_proof_ends_in_time(tmp_path):
     with pytest.raises(NotProved, match="not decided within 1 s"):
-        prove(LearningRows(SMALLEST), tmp_path, depth=60, timeout=1, platform=Rubbish())
+        prove(LearningRows(SMALLEST, overlaps=True), tmp_path, depth=60, timeout=1, platform=Rubbish())
 
 
 @pytest.mark.parametrize("program", ["yowasp-sby", formal.SOLVER_PROGRAM])
