@@ -153,10 +153,14 @@ def registers(config: Config) -> ReadsWhatIsThere:
 
 
 def host_keeps(m: Module, port) -> Iterable[Value]:
-    """An access holds until it is done; its place is there a cycle before."""
+    """An access holds until it is done, and another one does not begin in the next cycle (an
+    `AccessPort` has more to do); its place is there a cycle before."""
     place = Cat(port.address, port.byte)
     asks = Cat(place, port.write, port.write_data)
-    goes_on, asked, was_place = delayed(m, 1, port.active & ~port.done, asks, place)
-    yield ~goes_on | (port.active & (asks == asked))
+    goes_on, ends, asked, was_place = delayed(
+        m, 1, port.active & ~port.done, port.active & port.done, asks, place
+    )
     (since,) = delayed(m, 1, 1)
+    yield ~goes_on | (port.active & (asks == asked))
+    yield ~ends | ~port.active
     yield ~port.active | (since & (place == was_place))

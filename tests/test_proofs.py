@@ -100,7 +100,7 @@ PROOFS = [
     Proof(STAYS, "Identity", "while active", lambda: contracts.identity(SMALLEST)),
     Proof(STAYS, "AccessPort", "", lambda: contracts.access(SMALLEST)),
     Proof(STAYS, "SamplePort", "", lambda: contracts.samples(SMALLEST), depth=4),
-    Proof(STAYS, "CommandPort", "", lambda: contracts.command(SMALLEST), "bmc", 40),
+    Proof(STAYS, "CommandPort", "", lambda: contracts.command(SMALLEST), "bmc", 30),
     Proof(STAYS, "SelfTest", "while a frame is offered", lambda: contracts.self_test(SMALLEST)),
     Proof(STAYS, "WishbonePeripheral", "any core", lambda: WishboneIntoCore(SMALLEST.config),
           depth=3, cover=9, anyhow=(("relaxon.hw.wishbone.Core", Core),)),
