@@ -19,8 +19,6 @@ PATIENCE = 2
 """Cycles to the next byte of a frame, at most."""
 WAIT = 5
 """Cycles from a delimiter to the frame's being offered, at most."""
-
-
 UNTOUCHED = ("kept_to", "at", "frame", "produce", "consume", "inner_level", "r_rdy", "payload__valid")
 """Registers of a `Receiver` that stay what they are until a frame is kept."""
 
@@ -34,7 +32,7 @@ class SameAfterDelimiter(Component):
     a frame that the fresh one keeps, the worn one keeps.
     """
 
-    UNKNOWN = (r"worn\.(received|crowded|\$signal)", r"worn\.decoder\..*", r"worn\.crc\..*")
+    UNKNOWN = (r"worn\.received", r"worn\.crowded", r"worn\.decoder\..*", r"worn\.crc\..*")
     """Registers of the worn one that hold anything at first."""
 
     def __init__(self, receiver: type[Receiver] = Receiver):

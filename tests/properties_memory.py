@@ -168,14 +168,11 @@ class LearningRows(Component):
             overlaps = Signal()  # what is read then, nobody looks at
             yield overlaps.eq(bank.write & bank.read & (bank.a == bank.b))
             overlapping.append(overlaps)
-        yield Cover(Cat(store.submodules[f"bank{p}"].write for p in range(layout.banks)).any(),
-                    "a coupling learns")  # fmt: skip
+        yield Cover(learnt.any(), "a coupling learns")
         if self._overlaps:
             yield Cover(Cat(overlapping).any(), "a word that is written is read")
         else:
             yield Assert(~Cat(overlapping).any(), "no word that is written is read")
-
-
 
 
 def update(bank: Module, learns, up, limit: int) -> Iterator:

@@ -221,7 +221,7 @@ def formal_rtlil(text: str, unknown: Sequence[str] = ()) -> str:
     text = _NO_INITIAL.sub("", text)
     if not unknown:
         return text
-    pattern = re.compile("|".join(unknown))
+    missing = set(unknown)
     modules = re.split(r"(?m)^(?=module )", text)
     for number, module in enumerate(modules[1:], 1):
         name = module.split("\n", 1)[0].removeprefix("module \\")
@@ -229,9 +229,13 @@ def formal_rtlil(text: str, unknown: Sequence[str] = ()) -> str:
         prefix = f"{path}." if path else ""
 
         def forget(wire: re.Match[str], prefix: str = prefix) -> str:
-            return wire["wire"] if pattern.fullmatch(prefix + wire["name"]) else wire[0]
+            found = {each for each in unknown if re.fullmatch(each, prefix + wire["name"])}
+            missing.difference_update(found)
+            return wire["wire"] if found else wire[0]
 
         modules[number] = _WIRE.sub(forget, module)
+    if missing:
+        raise LookupError(f"no register is called {', '.join(sorted(missing))}")
     return "".join(modules)
 
 
