@@ -116,7 +116,7 @@ class CompactLanes(wiring.Component):
             m.d.sync += factor.eq(self.self_coupling << 1)
         with m.Else():
             m.d.sync += factor.eq(((self.self_coupling - self.margin) << 1) - 1)
-        # A word beyond those of the groups stays 0.
+        # The one word beyond those of the groups stays 0.
         group = Mux(now.valid, now.group, target.group)
         adds_recur = ~now.valid & ~target.drive
         drive_zero = adds_recur | (~now.valid & target.clear)
@@ -126,8 +126,8 @@ class CompactLanes(wiring.Component):
         )
         reading = Signal.like(target)
         m.d.sync += [
-            drive_read.eq(Cat(group, drive_zero)),
-            recur_read.eq(Cat(group, recur_zero)),
+            drive_read.eq(Mux(drive_zero, 1 << len(group), group)),
+            recur_read.eq(Mux(recur_zero, 1 << len(group), group)),
             reading.eq(target),
         ]
         # Stage 2: add, and write.

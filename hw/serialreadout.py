@@ -376,7 +376,7 @@ class SerialReadout(wiring.Component):
         class is to learn."""
         registers, score = self.registers, self.score
         best, any_best = Signal.like(score, name="best"), Signal()
-        limit = Signal(signed(len(score) + 1))  # r[y] − gate
+        limit = Signal(signed(max(len(score), len(registers.gate)) + 1))  # r[y] − gate
         judges, low, wins = Signal(), Signal(), Signal()
         ahead = self.class_ < self.prediction  # only where y came first
         rival = Cat(ahead, score).as_signed()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cocotb
 from cocotb.triggers import ClockCycles
 from core_host import Bench
-from core_traffic import Piece, Traffic, hello, numbered
+from core_traffic import Piece, Traffic, greeting, numbered
 
 from relaxon.framing import encode
 from relaxon.layout import Layout
@@ -40,11 +40,11 @@ async def order_is_kept_at_the_edges_of_the_window(dut):
     bench = Bench(dut, Stalls.NONE, 2)
     await bench.begin()
     traffic = bench.traffic
-    # Frames 15 and 16 back, a gap told once, and again after HELLO or the frame that was due.
+    # Frames 15 and 16 back, a gap told once, and again after a greeting or the frame that was due.
     for _ in range(2):
         ahead = [_infer(traffic, bench.expected + 7) for _ in range(2)]
         await bench.burst([Piece(frame, "ahead") for frame in ahead])
-        await bench.burst([hello(traffic.rng.randrange(256))])
+        await bench.burst([greeting(traffic.rng.randrange(256))])
         await bench.burst([Piece(frame, "ahead") for frame in ahead])
         await bench.burst([traffic.sample(bench.expected)])
         await bench.burst([Piece(frame, "ahead") for frame in ahead])
@@ -142,7 +142,7 @@ async def the_self_test_tells_what_the_twin_measures(dut):
 async def no_self_test_is_told_of_before_one_was_made(dut):
     bench = Bench(dut, Stalls.NONE, 5)
     await start(dut, start_self_test=0)
-    await bench.burst([hello()])
+    await bench.burst([greeting()])
     await bench.burst([bench.read(Space.SELF_TEST)])
     assert bench.twin.memory.self_test[0] == Verdict.NEVER
     bench.around.verdict(bench.twin.memory.self_test)

@@ -61,7 +61,7 @@ class LinkBins:
             "core: commands",
             *(f"{opcode.name} OK" for opcode in Opcode),
             *(f"{o.name} {s.name}" for s, opcodes in REFUSALS.items() for o in opcodes),
-            "BAD_OPCODE", "SELF_TEST BAD_OPCODE without one", "OUT_OF_SEQUENCE",
+            "BAD_OPCODE", "SELF_TEST BAD_OPCODE without one", "OUT_OF_SEQUENCE", "CLOSED",
         )  # fmt: skip
         self.spaces = Coverage(
             "core: spaces",
@@ -74,7 +74,8 @@ class LinkBins:
             "answered before: answered again", "15 back: answered again", "16 back: missing",
             "an answer not sent yet: not sent twice",
             "gap told", "gap not told twice", "told again after the frame due",
-            "HELLO forgives a gap", "HELLO with any number", "the number wraps",
+            "HELLO forgives a gap", "OPEN forgives a gap", "a greeting with any number",
+            "the number wraps",
         )  # fmt: skip
         self.pairs = Coverage(
             "core: one after another",
@@ -103,6 +104,9 @@ class LinkBins:
         answers = messages(answer)
         status = Status(answers[0][1]) if answers else None
         number, opcode, body = message[0], message[1], message[HEADER_BYTES:]
+        if status is Status.CLOSED:
+            self.commands.hit("CLOSED")
+            return
         self._order(piece, status, rose, number, expected)
         if status in (None, Status.OUT_OF_SEQUENCE) or "duplicates" in rose:
             return
@@ -115,9 +119,9 @@ class LinkBins:
         self, piece: Piece, status: Status | None, rose: set[str], number: int, expected: int
     ) -> None:
         order, back = self.order, (expected - number) & 0xFF
-        if piece.kind == "HELLO":
-            order.hit("HELLO forgives a gap", when=self._told)
-            order.hit("HELLO with any number", when=number != expected)
+        if piece.kind == "greeting":
+            order.hit(f"{Opcode(messages(piece.data)[0][1]).name} forgives a gap", when=self._told)
+            order.hit("a greeting with any number", when=number != expected)
             self._told = self._was_told = False
         elif "duplicates" in rose:
             order.hit("answered before: answered again")

@@ -18,7 +18,7 @@ import cocotb
 from cocotb.triggers import Event, ReadOnly, RisingEdge, Timer, with_timeout
 from core_bins import BoardBins, LinkBins, MachineBins, messages
 from core_checker import Checker
-from core_traffic import Piece, Traffic, hello
+from core_traffic import Piece, Traffic, greeting
 
 from relaxon import Config
 from relaxon.framing import encode
@@ -111,7 +111,8 @@ class Bench:
     async def begin(self) -> None:
         """Reset, and put everything that a reset leaves alone where the twin has it."""
         await start(self.dut, start_self_test=0)
-        await self.burst([hello()])
+        for piece in (self.read(Space.BUILD), greeting(opcode=Opcode.HELLO), greeting()):
+            await self.burst([piece])
         commands = self.traffic.setup(self.rng.getrandbits(32))
         for first in range(0, len(commands), AT_ONCE):
             await self.burst(

@@ -18,6 +18,7 @@ from relaxon.protocol import (
     ACCESS,
     COUNTER_BYTES,
     COUNTERS,
+    GREETINGS,
     HELLO,
     REGISTER_BYTES,
     REGISTERS,
@@ -28,7 +29,7 @@ from relaxon.protocol import (
 
 CYCLES_LINK = next(n for n, c in enumerate(COUNTERS) if c.name == "cycles_link")
 """The counter that only a clock can have, and the last one."""
-UNKNOWN_OPCODES = (0x00, 0x08, 0xC8)
+UNKNOWN_OPCODES = (0x00, 0x09, 0xC8)
 UNKNOWN_SPACES = (len(Space), 0xFF)
 SAMPLES = (Opcode.TRAIN, Opcode.INFER, Opcode.SCORE)
 
@@ -45,10 +46,10 @@ class Piece(NamedTuple):
     alone: bool = False
 
 
-def hello(number: int = 0, nonce: int = 0) -> Piece:
-    """A HELLO, with which every session begins."""
+def greeting(number: int = 0, nonce: int = 0, opcode: Opcode = Opcode.OPEN) -> Piece:
+    """An OPEN, with which every session begins, or a HELLO."""
     body = HELLO.pack(nonce=nonce)
-    return Piece(encode(bytes((number, Opcode.HELLO)) + body), "HELLO")
+    return Piece(encode(bytes((number, opcode)) + body), "greeting")
 
 
 def random_machine(seed: int, store: str) -> Config:
@@ -75,9 +76,6 @@ def random_register(config: Config, registers: Registers, rng: random.Random) ->
             value = rng.choice((0, 1, 1, 2, 2, 3, 4, 9, register.high))
         else:
             value = rng.choice((0, 1, rng.randint(0, register.high), register.high))
-        if register.name == "gate" and config.store == "column":
-            # Known fault: a serial readout compares r[y] - gate in score_bits + 1 bits.
-            value = max(-(1 << config.score_bits - 1), min(value, 1 << config.score_bits - 1))
         try:
             config.check_registers(registers.replace(**{register.name: value}))
         except ConfigError:
@@ -185,7 +183,7 @@ class Traffic:
         """Any command but a sample, as it should be."""
         rng = self.rng
         if rng.random() < 0.1:
-            return self._hello()
+            return self._greeting()
         if self.self_test and rng.random() < 0.02:
             return self._due(expected, bytes([Opcode.SELF_TEST]))
         space = rng.choice((*Space, Space.REGISTERS, Space.REGISTERS, Space.WEIGHTS))
@@ -193,9 +191,10 @@ class Traffic:
             return self._good_read(expected, space)
         return self._good_write(expected, space, registers)
 
-    def _hello(self) -> Piece:
-        """A HELLO, which may come with any number."""
-        return hello(self.rng.randrange(256), self.rng.getrandbits(32))
+    def _greeting(self) -> Piece:
+        """One that may come with any number."""
+        rng = self.rng
+        return greeting(rng.randrange(256), rng.getrandbits(32), rng.choice(GREETINGS))
 
     def _good_read(self, expected: int, space: Space) -> Piece:
         layout, rng = self.layout, self.rng
@@ -298,7 +297,7 @@ class Traffic:
         opcode = rng.choice(opcodes)
         one = ACCESS.pack(space=Space.BUILD, address=0, count=1)
         body = {
-            Opcode.HELLO: bytes(HELLO.size), Opcode.READ: one, Opcode.WRITE: one + b"\0",
+            **dict.fromkeys(GREETINGS, bytes(HELLO.size)), Opcode.READ: one, Opcode.WRITE: one + b"\0",
             Opcode.SELF_TEST: b"", **sample,
         }[opcode]  # fmt: skip
         cut = rng.choice((len(body) - 1, 0, rng.randrange(len(body))) if body else (0,))

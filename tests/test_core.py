@@ -9,11 +9,6 @@ from relaxon.protocol import STORES
 from relaxon.sim.selftest import expected
 from relaxon.sim.testbench.runner import NO_ICARUS, SIMULATORS, Simulator, has_icarus, simulate
 
-BEYOND = (
-    "compact lanes read their accumulators beyond the last word (hw/compact.py, `drive_zero`), "
-    "which is unknown in Icarus and so becomes every field"
-)
-"""Why a column store does not run on Icarus."""
 BUILD, CLOCK_HZ, ABOUT = 0xFEDCBA98, 12_345_678, "board=none\n"
 MACHINES = {
     # five modules on two strips, the last group partly empty, a chain from group to group
@@ -42,8 +37,6 @@ def run(config, self_test: int | None, simulator: Simulator, folder, *, seed, bu
     """The tests of the bench on one machine."""
     if simulator == "icarus" and not has_icarus():
         pytest.skip(NO_ICARUS)
-    if simulator == "icarus" and config.store == "column":
-        pytest.xfail(BEYOND)
     core = Core(
         config, build=BUILD, clock_hz=CLOCK_HZ, about=ABOUT.encode(), self_test=self_test
     )
