@@ -24,7 +24,7 @@ MACHINES = {
     # strips with a memory of one port each
     "strips": Config(modules=3, neurons=2, inputs=7, classes=3, lanes=4, store="column"),
 }
-SHORT = {("chain", "icarus"): 2, ("chain", "verilator"): 6, ("column", "verilator"): 6}
+SHORT = {("chain", "icarus"): 2, ("chain", "verilator"): 4, ("column", "verilator"): 4}
 """What `make test` runs, and how many random bursts for each pattern of stalls."""
 LONG = [(name, simulator) for name in MACHINES for simulator in SIMULATORS]
 RANDOM = range(6)

@@ -61,7 +61,7 @@ def read(path: Path) -> Counter[Point]:
         values = dict(pair.split("\2", 1) for pair in keys.split("\1") if pair)
         kind = values["t"]
         module = _decoded(values["page"].partition("/")[2])
-        module = module.removeprefix(TOP).removeprefix(".").removeprefix("top")
+        module = module.removeprefix(TOP).removeprefix(".") if module != "top" else ""
         name, place = _decoded(values["o"]), f"{values['l']}:{values['n']}"
         if kind == "toggle":
             match = _BIT.match(name)
