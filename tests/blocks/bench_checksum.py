@@ -6,6 +6,7 @@ import zlib
 import cocotb
 from cocotb.triggers import RisingEdge
 
+from relaxon.hw.checksum import POLYNOMIAL
 from relaxon.protocol import CRC_BYTES
 from relaxon.sim.testbench.bench import start
 from relaxon.sim.testbench.bundle import Block
@@ -15,7 +16,16 @@ from relaxon.sim.testbench.watch import watch
 SEEN = Coverage(
     "Checksum", "of no byte", "of one byte", "of many bytes", "match", "match of no byte",
     "no match after a match", "byte right after byte", "start after bytes", "start while busy",
+    "all but one bit of the register match",
 )  # fmt: skip
+
+
+def wrong_by(bit: int) -> int:
+    """By what a checksum is wrong that leaves this bit of the register, and no other, wrong."""
+    value = 1 << bit
+    for _ in range(8 * CRC_BYTES):
+        value = (value ^ POLYNOMIAL) << 1 | 1 if value >> 31 else value << 1
+    return value
 
 
 class Checker:
@@ -67,6 +77,14 @@ async def is_the_crc_of_zlib_after_every_byte(dut):
             for _ in range(1 if quick else rng.randrange(1, 5)):
                 await edge
 
+    for bit in range(8 * CRC_BYTES):
+        data = rng.randbytes(rng.randrange(9))
+        await feed(data)
+        await feed((zlib.crc32(data) ^ wrong_by(bit)).to_bytes(CRC_BYTES, "little"))
+        SEEN.hit("all but one bit of the register match")
+        dut.start.value = 1
+        await edge
+        dut.start.value = 0
     for length in (0, 1, 2, *(rng.randrange(60) for _ in range(25)), 400):
         data = rng.choice((rng.randbytes(length), bytes(length), b"\xff" * length))
         await feed(data)

@@ -34,6 +34,7 @@ SEEN = Coverage(
     "repeated", "oldest one repeated", "too old", "one ahead", "complaint left out", "number wraps",
     "greeting out of sequence", "closed", "repeated while samples are under way", "samples back to back",
     "access after a sample", "aside", "longest frame",
+    "complains again after HELLO",
 )  # fmt: skip
 SENDING = 12
 """Cycles that sending an answer takes, at least."""
@@ -236,6 +237,12 @@ async def does_what_the_twin_does(dut, stalls):
     SEEN.hit("closed", when=bench.give(b"\0" + any_command(bench.layout, rng)) != [])
     await bench.rest()
     bench.give(b"\x55" + greeting(rng))
+    await bench.rest()
+    gap = b"\x07\0"
+    assert bench.give(gap) and not bench.give(gap), "it complains once"
+    bench.give(b"\x55" + hello(rng))
+    assert bench.give(gap), "and again after a greeting"
+    SEEN.hit("complains again after HELLO")
     await bench.rest()
     messages: list[bytes] = []
     for _ in range(100 if stalls is Stalls.NONE else 60):

@@ -25,6 +25,7 @@ RECEIVED = Coverage(
     "Receiver", "kept", "shortest kept", "longest kept", "bad: broken", "bad: too short", "bad: CRC",
     "overflow: longer than the buffer", "overflow: no room behind others", "overflow: too many frames",
     "empty frame", "buffer exactly full", "as many frames as there may be", "broken and no room",
+    "too short, but a right CRC",
     "kept while another is taken away", "next: nothing read", "next: partly read", "next: all read",
     "next: read past the end", "positions wrap",
 )  # fmt: skip
@@ -101,10 +102,12 @@ class ReceiverModel:
             return f"overflow: {crowded}"
         if said.broken:
             return "bad: broken"
+        message, crc = frame[:-CRC_BYTES], frame[-CRC_BYTES:]
+        right = zlib.crc32(message).to_bytes(CRC_BYTES, "little") == crc
         if len(frame) < FRAME_OVERHEAD:
+            RECEIVED.hit("too short, but a right CRC", when=right)
             return "bad: too short"
-        message = frame[:-CRC_BYTES]
-        if zlib.crc32(message).to_bytes(CRC_BYTES, "little") != frame[-CRC_BYTES:]:
+        if not right:
             return "bad: CRC"
         if len(self.waiting) == SLOTS:
             return "overflow: too many frames"
@@ -145,6 +148,8 @@ class Wire:
             return frame[:at] + bytes([frame[at] ^ 1 << rng.randrange(8)]) + frame[at + 1 :]
         if kind == 3:
             return bytes(cobs.encode(rng.randbytes(rng.randrange(1, FRAME_OVERHEAD)))) + b"\0"
+        if kind == 6:
+            return encode(rng.randbytes(rng.randrange(HEADER_BYTES)))
         if kind == 4:
             return rng.randbytes(rng.randrange(1, 40)) + b"\0"
         if kind == 5 and rng.random() < 0.5:
