@@ -40,11 +40,11 @@ EXCLUDED = [
     ),
     Exclusion(
         "a column store has no chain coupling: its register is 0",
-        module=r"|machine.*", signal=r"(.*\.)?registers\.chain_coupling|chain_coupling",
+        signal=r"((.*\.)?(registers|values)(\$\d+)?\.)?chain_coupling",
     ),
     Exclusion(
         "the same where registers are packed",
-        module=r"|machine.*", signal="registers", place=r"\[(3\d|4\d|5[0-3])\].*",
+        signal=r"(registers|values)(\$\d+)?", place=r"\[(3\d|4\d|5[0-3])\].*",
     ),
     Exclusion(
         "a column store tells no envelope of its fields", signal=r"(.*\.)?field_envelope",
