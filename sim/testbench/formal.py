@@ -117,9 +117,9 @@ def prove(
     ToolError
         SBY or the solver is missing, or failed.
     """
+    text = rtlil_of(component, "top", reset=False, platform=platform)
     path = _find_tools()
     folder.mkdir(parents=True, exist_ok=True)
-    text = rtlil_of(component, "top", reset=False, platform=platform)
     (folder / "top.il").write_text(formal_rtlil(text, unknown))
     (folder / "proof.sby").write_text(
         _CONTROL.format(
