@@ -112,10 +112,20 @@ MUTANTS = (
         "clamped = (self.sweeps == Phase.CLAMPED)", "clamped = (self.sweeps != Phase.INFER)",
         (skewed("two-lanes"),),
     ),
+    Mutant(
+        "the label's column is never taken off again (compact lanes)", "sequencer.py",
+        "access.positive_a.eq(self.sweeps == Phase.CLAMPED)", "access.positive_a.eq(1)",
+        (column("padded"),),
+    ),
     # ---- chains ---------------------------------------------------------------------------------
     Mutant(
         "chain: twice the module after, never the one before", "strip.py",
         "states.before.eq(group - step)", "states.before.eq(group + step)", (skewed("chain"),),
+    ),
+    Mutant(
+        "chain: at an end, the neighbour that is not there", "lane.py",
+        "Mux(self.has_previous, self.previous, self.next)",
+        "Mux(self.has_previous, self.next, self.previous)", (skewed("chain"),),
     ),
     Mutant(
         "chain: the last module of all has a neighbour", "strip.py",
@@ -123,8 +133,18 @@ MUTANTS = (
         "return has_previous, Const(1)", (skewed("chain-within-group"),),
     ),
     Mutant(
+        "chain: from one group to the next, the wrong row", "array.py",
+        "if number else strips[-1].before", "if number else strips[-1].center",
+        (skewed("chain-within-group"),),
+    ),
+    Mutant(
         "chain: neurons change before their neighbours have read them", "strip.py",
         "self.apply | ~self.coupled | entry.learns", "1", (skewed("chain-of-large"),),
+    ),
+    Mutant(
+        "chain: modules beside one that changed are not evaluated again", "sequencer.py",
+        "self.chooses.eq(self.again & ~self.coupled)", "self.chooses.eq(self.again)",
+        (skewed("chain"),),
     ),
     # ---- events ---------------------------------------------------------------------------------
     Mutant(
@@ -132,16 +152,34 @@ MUTANTS = (
         "access.two.eq(pair.two)", "access.two.eq(0)", (skewed("two-lanes"),),
     ),
     Mutant(
+        "of two events at once, one is lost to the scores", "readout.py",
+        "Cat(self.event.valid, self.event.valid & pair.two)", "Cat(self.event.valid, Const(0))",
+        (skewed("two-lanes"),),
+    ),
+    Mutant(
         "an event counts once, not twice", "strip.py",
         "access.twice.eq(~self.rest)", "access.twice.eq(0)", (skewed("two-lanes"),),
+    ),
+    Mutant(
+        "an event goes to the wrong group", "strip.py",
+        "access.group.eq(pair.tag.group - pair.tag.local + part)",
+        "access.group.eq(pair.tag.group + part)", (column("padded"),),
     ),
     Mutant(
         "an event comes twice, the next one not at all", "events.py",
         "entry.mask & ~lowest & ~Mux", "entry.mask & ~Mux", (column("padded"),),
     ),
     Mutant(
+        "the last event of an entry is lost", "events.py",
+        "last.eq(left <= Mux(alone, 1, 2))", "last.eq(left <= 2)", (column("padded"),),
+    ),
+    Mutant(
         "an entry of the list is lost", "events.py",
         "one.eq(end == (at + 2)[: len(at)])", "one.eq(1)", (skewed("one-module"),),
+    ),
+    Mutant(
+        "the scores move by half of what they should", "readout.py",
+        "event << 1", "event", (skewed("two-lanes"),),
     ),
     Mutant(
         "the last input never changes", "inputs.py",
@@ -169,12 +207,27 @@ MUTANTS = (
         "with m.If(self.remaining != 0):", "with m.If(self.remaining > 1):", (column("padded"),),
     ),
     Mutant(
+        "a free sweep may be a fixed point", "sequencer.py",
+        "(self.moved == 0) & ~self.free", "self.moved == 0",
+        ("test_gateware.py::test_a_free_sweep_that_moves_nothing_is_no_fixed_point",),
+    ),
+    Mutant(
         "every sweep is a fixed point", "sequencer.py",
         "(self.moved == 0) & ~self.free", "~self.free", (column("padded"),),
     ),
     Mutant(
+        "what a sweep moved is remembered for ever", "sequencer.py",
+        "self.moved.eq(0), self.apply", "self.moved.eq(self.moved), self.apply",
+        (column("many-sweeps"),),
+    ),
+    Mutant(
         "groups that changed are evaluated twice in a sweep", "groups.py",
         "others.eq(rest & ~second)", "others.eq(rest)", (column("many-rows"),),
+    ),
+    Mutant(
+        "a sample is learned though the gate has ended it", "sequencer.py",
+        "with m.If(self.training & ~self.passes):", "with m.If(self.training):",
+        (column("like-the-icebreaker"),),
     ),
     Mutant(
         "gated: the prediction of the final state is told", "sequencer.py",
@@ -189,6 +242,10 @@ MUTANTS = (
     Mutant(
         "of equal scores, the highest class wins", "decision.py",
         "(score > best)", "(score >= best)", (skewed("two-lanes"),),
+    ),
+    Mutant(
+        "of equal scores, the label wins (serial readout)", "serialreadout.py",
+        "ahead = self.class_ < self.prediction", "ahead = Const(0)", (column("padded"),),
     ),
     Mutant(
         "gate: a lead that equals it is enough", "decision.py",
@@ -218,10 +275,19 @@ MUTANTS = (
     ),
     # ---- learning -------------------------------------------------------------------------------
     Mutant(
+        "couplings learn in the wrong direction", "store.py",
+        "element + Cat(Const(1, 1), (~up)", "element + Cat(Const(1, 1), (up)",
+        (column("padded"),),
+    ),
+    Mutant(
         "couplings of 8 bits: no upper end", "store.py",
         "top = ~sign & (low.all() | high.any())",
         "top = ~sign & (low.all() | high.any()) & (self._bits != 7)",
         ("test_survivors.py::test_couplings_of_8_bits_saturate_at_both_ends[skewed]",),
+    ),
+    Mutant(
+        "couplings of fewer bits: no upper end", "store.py",
+        "top = ~sign & (low.all() | high.any())", "top = 0", (column("saturating"),),
     ),
     Mutant(
         "couplings: the lower end is one too low", "store.py",
@@ -238,21 +304,44 @@ MUTANTS = (
         (skewed("saturating"),),
     ),
     Mutant(
+        "readout: no lower end", "readout.py",
+        "Mux(high, limit, Mux(low, -limit, value))", "Mux(high, limit, value)",
+        (skewed("saturating"),),
+    ),
+    Mutant(
         "readout: the lower end is one too low (serial readout)", "serialreadout.py",
         "~(low_bits.any() & high_bits.all())", "~high_bits.all()",
         ("test_survivors.py::test_couplings_of_8_bits_saturate_at_both_ends[column]",),
+    ),
+    Mutant(
+        "readout: no upper end (serial readout)", "serialreadout.py",
+        "Mux(high, limit, Mux(low, -limit, value))", "Mux(low, -limit, value)",
+        (column("saturating"),),
     ),
     Mutant(
         "fields follow couplings that were cut", "store.py",
         "self.moved.eq(self.mask & ~cuts)", "self.moved.eq(self.mask)", (column("saturating"),),
     ),
     Mutant(
+        "fields do not follow what was learned", "store.py",
+        "self.change.valid.eq(late)", "self.change.valid.eq(0)", (skewed("two-lanes"),),
+    ),
+    Mutant(
         "a neuron learns a coupling to itself", "learners.py",
         "& ~Mux(diagonal, 1 << place, 0)", "", (skewed("two-lanes"),),
     ),
     Mutant(
+        "a row's last word learns beyond the last input", "learners.py",
+        "Mux(final, rest, every)", "every", (skewed("padded"),),
+    ),
+    Mutant(
         "a row's last word learns beyond the last neuron", "learners.py",
         "Mux(final, tail, body)", "body", (skewed("padded"),),
+    ),
+    Mutant(
+        "padding learns", "strip.py",
+        "valid.eq(Mux(at.tail, tail, body))", "valid.eq(body)",
+        (column("padded"), "test_gateware.py::test_padding_never_learns"),
     ),
     Mutant(
         "W learns whether enabled or not", "strip.py",
@@ -260,17 +349,35 @@ MUTANTS = (
         (skewed("recurrent-alone-learns"),),
     ),
     Mutant(
+        "J learns whether enabled or not", "strip.py",
+        "learner.recurrent.eq(self.registers.learn_recurrent)", "learner.recurrent.eq(1)",
+        (skewed("input-alone-learns"),),
+    ),
+    Mutant(
         "the readout learns whether enabled or not", "parallelreadout.py",
         " & self.registers.learn_readout", "", (skewed("input-alone-learns"),),
+    ),
+    Mutant(
+        "a row of couplings begins in the wrong line", "store.py",
+        "Mux(wraps[p], following, high)", "high", (skewed("two-lanes"),),
     ),
     Mutant(
         "the row's bank before the first is in the wrong line", "learners.py",
         "Cat(low < address", "Cat(low <= address", (skewed("two-lanes"),),
     ),
     Mutant(
+        "who learns is turned the wrong way round", "store.py",
+        "rotate(m, learn.mask, (-origin)", "rotate(m, learn.mask, (origin)", (skewed("two-lanes"),),
+    ),
+    Mutant(
         "columns are turned by one lane too many", "store.py",
         "delayed(m, 3, a[: self._bits]", "delayed(m, 3, (a + 1)[: self._bits]",
         (skewed("two-lanes"),),
+    ),
+    Mutant(
+        "the last word learned may be lost (column store)", "store.py",
+        "changed.eq(changes | (changed & ~writes))", "changed.eq(changes & ~changed)",
+        (column("padded"),),
     ),
     # ---- counters and cycles --------------------------------------------------------------------
     Mutant(
@@ -286,8 +393,16 @@ MUTANTS = (
         "carry.eq(total[-1]), part", "part", (COUNTS,),
     ),
     Mutant(
+        "couplings that stay are counted as cut", "store.py",
+        "self.cut.eq(self.mask & cuts)", "self.cut.eq(cuts)", (column("saturating"),),
+    ),
+    Mutant(
         "a decision takes a cycle more", "decision.py",
         "with m.If(finishes):", "with m.If(delayed(m, 1, finishes)[0]):", (skewed("two-lanes"),),
+    ),
+    Mutant(
+        "a class's score takes a cycle more (serial readout)", "serialreadout.py",
+        "adding += self._latency - 1", "adding += self._latency", (column("padded"),),
     ),
     # ---- frames ---------------------------------------------------------------------------------
     Mutant(
