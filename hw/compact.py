@@ -60,7 +60,8 @@ class CompactLanes(wiring.Component):
     Timing
     ------
     One addition or evaluation per cycle, and an evaluation of a group two cycles after an addition
-    to it.
+    to it. With several groups to a module no two additions to one group follow each other; with one, no
+    clearing follows an addition to the same group.
     """
 
     def __init__(self, layout: Layout, lanes: int):

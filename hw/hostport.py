@@ -26,7 +26,8 @@ class HostPort(wiring.Signature):
     write : Out(1), write_data : Out(8)
         Store this byte; otherwise read it.
     read_data : In(8), done : In(1)
-        The access ends with this cycle, in which the byte read is here.
+        The access ends with this cycle, in which the byte read is here. The next one begins no sooner
+        than two cycles later: what was written is not there to be read before.
     """
 
     def __init__(self, words: int, word_bytes: int):

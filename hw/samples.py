@@ -91,8 +91,8 @@ class SamplePort(wiring.Component):
 
     Timing
     ------
-    Fetching takes 2 cycles for each byte of the body, answering 12 and 1 more for each byte of the
-    outcome, if the machine and the reply cache are free.
+    Fetching takes a cycle and 2 for each byte of the body, if the machine is free. Answering is as
+    quick as the `AnswerWriter` and the reply cache are.
     """
 
     def __init__(self, layout: Layout):

@@ -35,7 +35,7 @@ class States(wiring.Component):
 
     Timing
     ------
-    Every word one cycle after its address. A read of the word being written returns the old one.
+    Every word one cycle after its address. A read of the word being written is undefined.
     """
 
     READERS = ("center", "before", "after", "learner", "readout")

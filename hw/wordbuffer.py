@@ -29,7 +29,7 @@ class WordBuffer(wiring.Component):
 
     Timing
     ------
-    2 cycles for each byte, and for each word `READ_CYCLES` + 3 to read it, 1 to write it. The port of
+    2 cycles for each byte, and for each word `READ_CYCLES` + 1 to read it, 1 to write it. The port of
     a word follows the host's a cycle late: of many bytes, it is far away.
     """
 

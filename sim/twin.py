@@ -264,7 +264,14 @@ def _frames(data: bytes) -> list[bytes]:
 
 
 def _reply(sequence: int, status: Status, body: bytes) -> bytes:
-    return encode(bytes((sequence, status)) + body)
+    """A frame as the board encodes it, which knows no end before it comes: where the last block is full,
+    the code of an empty one follows."""
+    frame = encode(bytes((sequence, status)) + body)
+    at = code = 0
+    while at < len(frame) - 1:
+        code = frame[at]
+        at += code
+    return frame[:-1] + b"\x01" + DELIMITER_BYTE if code == 0xFF else frame
 
 
 def _outcome(result: Result, with_scores: bool) -> bytes:
