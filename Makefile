@@ -50,7 +50,7 @@ proofs: $(READY)
 	$(BIN)/python -m pytest --long -s tests/test_proofs.py
 
 coverage: $(READY)
-	$(BIN)/python tests/coverage_report.py
+	PYTHONPATH=tests $(BIN)/python tests/coverage_report.py
 
 mutants: $(READY)
 	$(BIN)/python tests/mutation.py --jobs 2

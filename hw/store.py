@@ -71,8 +71,8 @@ class ColumnStore(wiring.Component):
     """One memory, a word of it being all lanes' elements of one column, each in whole bytes; one
     access per cycle. The elements of the readout lie in the same memory.
 
-    A LEARN reads; `learn` comes a cycle after it, and `access.a` holds as long. What it changes is written as soon as the memory is
-    free, which it must be in every other cycle.
+    A LEARN reads; `learn` comes a cycle after it, and `access.a` holds as long. What it changes is
+    written as soon as the memory is free, which it must be in every other cycle.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ EXCLUDED = [
         signal=r"(early|answer)__head__payload(\$\d+)?", place=r"\[(1[2-9]|20)\].*",
     ),
     Exclusion(
-        "statuses are 0 to 5 in a byte", signal=r"(.*[._])?status", place=r"\[[3-7]\].*",
+        "statuses are 0 to 6 in a byte", signal=r"(.*[._])?status", place=r"\[[3-7]\].*",
     ),
     Exclusion(
         "16 bits in the answer for the number of unstable neurons, of which there are at most 20",

@@ -149,7 +149,7 @@ def long_sweeps(work: Workload) -> None:
     wanted = {
         **registers.as_dict(), "self_coupling": -room, "sweeps_clamped": 255,
         "sweeps_released": 255, "sweeps_infer": 255, "gate_enable": 1,
-        "gate": (1 << config.score_bits - 1) - 1,
+        "gate": (1 << 23) - 1,
     }  # fmt: skip
     for name, value in wanted.items():
         work.call(_write(Space.REGISTERS, names.index(name), value, REGISTER_BYTES))

@@ -219,9 +219,8 @@ def test_replies_are_frames() -> None:
 def test_a_core_is_not_idle_before_its_answer_is_sent() -> None:
     """Neither while a sample is computed, whose frame is not there any more."""
     dut = Core(SMALLEST)
-    greeting = HELLO.pack(**dict.fromkeys(HELLO.offsets(), 1))
     sample = bytes(protocol.TRAIN.size + Layout(SMALLEST).input_bytes)
-    commands = (bytes((0, Opcode.HELLO)) + greeting, bytes((0, Opcode.TRAIN)) + sample)
+    commands = (bytes((0, Opcode.OPEN)) + HELLO.pack(nonce=1), bytes((0, Opcode.TRAIN)) + sample)
 
     async def bench(ctx) -> None:
         for command in commands:
