@@ -1,7 +1,7 @@
 # make demo   sets up a local environment and trains 8x8 digits on the simulated chip
 # make test   sets it up and runs every test; make check adds nothing but style and types
-# make verify runs the long forms of tests, docs/verification.md says what they show: soak, faults, fuzz,
-#             proofs, mutants and coverage, each of which is a target of its own
+# make verify runs the long forms of tests, docs/verification.md says what they show: soak, benches,
+#             faults, fuzz, proofs, coverage and mutants, each of which is a target of its own
 # make bench  prints the tables of all benchmarks; DATA=mnist:DIR says where MNIST is
 # make boards builds the bitstreams of BOARDS and prints their table, which goes into README.md, too
 PYTHON ?= python3
@@ -15,7 +15,7 @@ BOARDS := icebreaker tang-nano-9k tang-nano-20k ulx3s-25f \
 # Of placement: one after another, until timing is met.
 SEEDS := 1 2 3 4 5 6
 
-.PHONY: demo test check verify soak faults fuzz proofs mutants coverage bench boards clean
+.PHONY: demo test check verify soak benches faults fuzz proofs mutants coverage bench boards clean
 
 demo: $(READY)
 	$(BIN)/relaxon train --preset modules --board sim --data digits --modules 8 --neurons 32 \
@@ -35,10 +35,13 @@ check: $(READY)
 # Long forms of tests; MNIST, for soak, is where tests/conftest.py looks for it.
 LONG := $(BIN)/python -m pytest --long -rP --numprocesses auto --dist worksteal
 
-verify: soak faults fuzz proofs coverage mutants
+verify: soak benches faults fuzz proofs coverage mutants
 
 soak: $(READY)
 	$(LONG) tests/test_soak.py
+
+benches: $(READY)
+	$(LONG) tests/test_core.py tests/blocks
 
 faults: $(READY)
 	$(LONG) tests/test_chaos.py tests/test_single_faults.py tests/test_resume.py
