@@ -41,7 +41,7 @@ soak: $(READY)
 	$(LONG) tests/test_soak.py
 
 benches: $(READY)
-	$(LONG) tests/test_core.py tests/blocks
+	$(LONG) tests/test_core.py tests/test_fields.py tests/test_uart_top.py tests/blocks
 
 faults: $(READY)
 	$(LONG) tests/test_chaos.py tests/test_single_faults.py tests/test_resume.py

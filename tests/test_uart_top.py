@@ -12,14 +12,20 @@ CONFIG = Config(modules=2, neurons=6, inputs=10, classes=3, lanes=4).with_regist
 )
 CLOCK_HZ = 48_000_000
 BUILD = 0xDEC0DE
+SLOW = 3_000_000
+"""Bits per second."""
 
 
 @pytest.mark.parametrize(
-    "simulator, baud", [*((each, 12_000_000) for each in SIMULATORS), ("verilator", 3_000_000)]
+    "simulator, baud", [*((each, 12_000_000) for each in SIMULATORS), ("verilator", SLOW)]
 )
-def test_trains_over_the_uart_pins_as_the_model_does(simulator: Simulator, baud: int, tmp_path):
+def test_trains_over_the_uart_pins_as_the_model_does(
+    simulator: Simulator, baud: int, long: bool, tmp_path
+):
     if simulator == "icarus" and not has_icarus():
         pytest.skip(NO_ICARUS)
+    if baud == SLOW and not long:
+        pytest.skip("make benches runs it: four times as many cycles")
     signature = expected(CONFIG).signature
     top = Top(
         CONFIG, clock_hz=CLOCK_HZ, baud=baud, build=BUILD, about=b"board=none\n",
