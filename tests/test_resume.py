@@ -249,6 +249,8 @@ def test_killed_hosts_and_power_cuts_at_any_moment(wanted: Couplings, here: Path
             process = subprocess.Popen(
                 [sys.executable, "-m", "relaxon.cli", *command, "--checkpoint-every", "0"],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                # Whoever is started in the background has Ctrl-C ignored, and so have its children.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )  # fmt: skip
             held = path.stat().st_mtime_ns if path.exists() else 0
             while endings and process.poll() is None:
