@@ -6,7 +6,7 @@ import numpy as np
 from board_commands import write
 from core_bins import BoardBins, LinkBins, MachineBins, messages
 from core_checker import Checker
-from core_traffic import Piece, Traffic, hello
+from core_traffic import Piece, Traffic, greeting
 from coverage_cores import TOLD, CoreUnderTest
 
 from relaxon.errors import ConfigError
@@ -101,7 +101,7 @@ def exercise(core: CoreUnderTest, covered: CoveredCore, *, seed: int = 0, bursts
     """Let boards do all that boards of this machine do."""
     for number, interval in enumerate(core.intervals):
         work = Workload(core, covered.board(interval=interval, wire=core.wire), seed + number)
-        work.send(hello())
+        work.send(greeting())
         work.call(*work.traffic.setup(seed + number))
         registers_to_all_bits(work)
         read_all(work)

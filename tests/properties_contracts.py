@@ -79,11 +79,12 @@ def reply_cache(layout: Layout) -> StreamRules:
 
 
 def identity(layout: Layout) -> StreamRules:
-    """`active` holds until the answer is complete, and so does the sequence number."""
+    """`active` holds until the answer is complete, and so do the sequence number and `opened`."""
 
     def given(m: Module, block: Component) -> Iterable[Value]:
-        waits, expected = delayed(m, 1, block.body.valid & ~block.body.ready, block.expected)
-        yield ~waits | (block.active & (block.expected == expected))
+        order = Cat(block.expected, block.opened)
+        waits, before = delayed(m, 1, block.body.valid & ~block.body.ready, order)
+        yield ~waits | (block.active & (order == before))
 
     return StreamRules(Identity(layout, build=0, clock_hz=0, features=0), given=given)
 

@@ -1,7 +1,10 @@
 """What measures coverage: bins, state machines, and the counts of compiled RTL."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from amaranth import Module, Signal
@@ -131,3 +134,13 @@ def test_bins_are_written_and_added_up(tmp_path, monkeypatch):
     assert len([json.loads(path.read_text()) for path in tmp_path.iterdir()]) == 2
     with pytest.raises(KeyError, match="declares no bin 'd'"):
         one.hit("d")
+
+
+def test_the_command_explains_itself():
+    """So it can be imported, with all that it runs."""
+    script = Path(__file__).with_name("coverage_report.py")
+    done = subprocess.run(
+        [sys.executable, str(script), "--help"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--no-benches" in done.stdout
