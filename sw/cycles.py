@@ -177,7 +177,7 @@ def visit(t: Timing, visited: Any, moved: Any, first: bool) -> None:
 def learn_time(t: Timing, unstable: Any, classes: int) -> tuple[int, int]:
     """Cycles of the learning step, and those in which the weight memory is used, from the unstable
     neurons in every (group, strip) and the classes whose readout learns."""
-    end, turns = t.groups + t.latency + t.quiet, 0
+    end, turns, earliest = t.groups + t.latency + t.quiet, 0, t.groups + t.skewed
     if t.learn_step > 0:
         for strip in range(unstable.shape[1]):
             free = 0
@@ -186,7 +186,7 @@ def learn_time(t: Timing, unstable: Any, classes: int) -> tuple[int, int]:
                 if n > 0:
                     if t.skewed == 0:
                         n = 1
-                    arrival = max(group + t.latency + t.report + t.learn_start, t.groups)
+                    arrival = max(group + t.latency + t.report + t.learn_start, earliest)
                     free = max(arrival, free) + n * t.learn_step
                     turns += n
             if free > 0:

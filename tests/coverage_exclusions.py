@@ -35,7 +35,7 @@ EXCLUDED = [
     ),
     Exclusion(
         "the self-test's addresses: 32 bits, of which those beyond the words that there are stay 0",
-        module=r"(.*\.)?self_test", signal=r"\$\d+", place=r"\[([7-9]|[12]\d|3[01])\].*",
+        module=r"(.*\.)?self_test(\$\d+)?", signal=r"\$\d+", place=r"\[([7-9]|[12]\d|3[01])\].*",
     ),
     Exclusion(
         "a strip of three lanes in a store of eight banks: what comes out of the other five",

@@ -46,6 +46,8 @@ MACHINES = {
     "side-by-side": machine(7, 4, 16, 25, preset="modules", gate=60),
     "side-by-side-padded": machine(12, 3, 11, 21, preset="modules", gate=60, weight_bits=6),
     "two-strips": machine(5, 32, 64, 40, preset="modules", gate=600),
+    # evaluating takes longer than the first unstable neuron does on its way to learning
+    "many-groups": machine(19, 4, 4, 21, preset="modules", gate=60),
     # chains: within groups, across groups, over groups of several words
     "chain": machine(3, 8, 8, 31, chain=0.4),
     "chain-within-group": machine(5, 5, 16, 15, chain=0.3, preset="modules", gate=60),

@@ -24,7 +24,7 @@ EVERY = 1000
 MACHINES = {
     "paper": dict(modules=1, neurons=256, lanes=32),
     "modules": dict(modules=16, neurons=32, lanes=32),
-    "modules-column": dict(modules=16, neurons=32, lanes=32, store="column"),
+    "modules-column": dict(modules=4, neurons=32, lanes=32, store="column"),
 }
 
 
@@ -61,7 +61,8 @@ def test_entangled_digits_train_in_lock_step(name: str, data_folder: Path, long:
             counted, due = board.counters(), model.counters()
             assert {c: counted[c] for c in CHIP_COUNTERS} == due, f"counters {here}"
             compared += sum(array.size for array in vars(learned).values())
-    assert due["learned"] > 0 and due["saturations"] + due["readout_saturations"] > 0
+    assert due["updates"] > total
+    assert due["saturations"] > 0 or preset == "modules", "whose couplings stay within 8 bits"
     print(
         f"\n{name}: {total:,} samples in lock-step, {total // EVERY} comparisons, {compared:,.0f} "
         f"couplings compared, 0 differences; {due['updates']:,} unstable neurons learned, "
