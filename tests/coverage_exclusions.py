@@ -63,7 +63,8 @@ EXCLUDED = [
         "a column store tells no envelope of its fields", signal=r"(.*\.)?field_envelope",
     ),
     Exclusion(
-        "what a cycle counts, packed: no envelope with a column store, and room for more than machines\n        of this size reach",
+        "what a cycle counts, packed: a column store has no envelope, and there is room for more than "
+        "machines of this size reach",
         module=r"|top|machine|top\.core(\.machine)?", signal=r"(machine\.)?amounts(\$\d+)?",
     ),
     Exclusion(
