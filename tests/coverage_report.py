@@ -171,6 +171,7 @@ def main() -> int:
     names = [core.name for core in cores()]
     parser.add_argument("--only", choices=names, nargs="+", default=names, help="these cores")
     given = parser.parse_args()
+    given.bins = given.bins.resolve()  # simulators run in folders of their own
     shutil.rmtree(given.bins, ignore_errors=True)
     passed = given.no_benches or run_benches(given.bins)
     os.environ[COUNTS] = str(given.bins)
