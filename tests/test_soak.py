@@ -62,7 +62,7 @@ def test_entangled_digits_train_in_lock_step(name: str, data_folder: Path, long:
             assert {c: counted[c] for c in CHIP_COUNTERS} == due, f"counters {here}"
             compared += sum(array.size for array in vars(learned).values())
     assert due["updates"] > total
-    assert due["saturations"] > 0 or preset == "modules", "whose couplings stay within 8 bits"
+    assert due["saturations"] > 0
     print(
         f"\n{name}: {total:,} samples in lock-step, {total // EVERY} comparisons, {compared:,.0f} "
         f"couplings compared, 0 differences; {due['updates']:,} unstable neurons learned, "
