@@ -106,6 +106,8 @@ class Kept:
         Of the training, and how far it came; `run` goes on where it is passed to `training.train`.
     told
         See `Keeper`.
+    fingerprint
+        Of the samples.
     """
 
     path: Path

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from core_bins import LinkBins, messages
+from core_traffic import Piece
+
+from relaxon.sim.twin import Twin
 
 
 class Answer(NamedTuple):
@@ -17,13 +20,21 @@ class Answer(NamedTuple):
 class Checker:
     """Compares what a core answers with what its twin said."""
 
-    def __init__(self, seen: LinkBins):
-        self._seen, self._wanted = seen, list[Answer]()
+    def __init__(self, seen: LinkBins, twin: Twin):
+        self._seen, self._twin, self._wanted = seen, twin, list[Answer]()
         self.answers = 0
 
-    def expect(self, answers: list[bytes], *, repeat: bool) -> None:
-        """The twin's answers to a frame."""
-        self._wanted += [Answer(message, repeat) for message in answers]
+    def told(self, piece: Piece) -> bytes:
+        """Give the twin a piece and note its answers; returns the piece's bytes."""
+        memory, expected = self._twin.memory, self._twin._expected
+        link, chip = dict(memory.counters), dict(memory.model.counters)
+        answer = self._twin.feed(piece.data)
+        self._seen.fed(piece, link, expected, answer)
+        repeat = memory.counters["duplicates"] != link["duplicates"]
+        self._wanted += [Answer(message, repeat) for message in messages(answer)]
+        if piece.kind == "due" and piece.data and not repeat:
+            self._seen.wrapped(chip)
+        return piece.data
 
     def check(self, received: bytes) -> None:
         """All that came until the core was at rest."""

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 import cocotb
 from cocotb.triggers import Event, ReadOnly, RisingEdge, Timer, with_timeout
-from core_bins import BoardBins, LinkBins, MachineBins, messages
+from core_bins import BoardBins, LinkBins, MachineBins
 from core_checker import Checker
 from core_traffic import Piece, Traffic, greeting
 
@@ -101,7 +101,7 @@ class Bench:
         )
         self.seen, self.around = LinkBins(self.twin), BoardBins()
         MachineBins(self.config, self.twin.memory.model)
-        self.checker = Checker(self.seen)
+        self.checker = Checker(self.seen, self.twin)
         self.stalls = stalls
         self.around.stalls.hit(stalls.value)
         self.source = StreamSource(dut, "rx", hesitation(stalls.source, self.rng.getrandbits(32)))
@@ -149,15 +149,7 @@ class Bench:
 
     def told(self, piece: Piece) -> bytes:
         """Give the twin a piece and note its answers; returns its bytes."""
-        twin, expected = self.twin, self.expected
-        link, chip = dict(twin.memory.counters), dict(twin.memory.model.counters)
-        answer = twin.feed(piece.data)
-        self.seen.fed(piece, link, expected, answer)
-        repeat = twin.memory.counters["duplicates"] != link["duplicates"]
-        self.checker.expect(messages(answer), repeat=repeat)
-        if piece.kind == "due" and piece.data and not repeat:
-            self.seen.wrapped(chip)
-        return piece.data
+        return self.checker.told(piece)
 
     async def rest(self, cycles: int = 400_000, *, check: bool = True) -> None:
         """Wait until nothing more can come, and (or not) compare what came.

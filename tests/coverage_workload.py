@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from board_commands import write
-from core_bins import BoardBins, LinkBins, MachineBins, messages
+from core_bins import BoardBins, LinkBins, MachineBins
 from core_checker import Checker
 from core_traffic import Piece, Traffic, greeting
 from coverage_cores import TOLD, CoreUnderTest
@@ -41,7 +41,7 @@ class Workload:
         self.traffic = Traffic(core.config, seed, self_test=core.self_test is not None)
         self.seen, self.around = LinkBins(twin), BoardBins()
         MachineBins(core.config, twin.memory.model)
-        self.checker = Checker(self.seen)
+        self.checker = Checker(self.seen, twin)
 
     @property
     def expected(self) -> int:
@@ -50,13 +50,13 @@ class Workload:
 
     def send(self, piece: Piece) -> None:
         """Give both a piece and compare their answers."""
-        self.board.write(self._told(piece))
+        self.board.write(self.checker.told(piece))
         self._compare()
 
     def send_all(self, pieces: list[Piece]) -> None:
         """The same for several at once, which must find room."""
         for piece in pieces:
-            self.board.write(self._told(piece))
+            self.board.write(self.checker.told(piece))
         self._compare()
 
     def call(self, *commands: bytes) -> None:
@@ -72,23 +72,12 @@ class Workload:
                 piece = pieces.send(state)
             except StopIteration:
                 break
-            self.board.write(self._told(piece))
+            self.board.write(self.checker.told(piece))
             state = self.expected, self._registers()
         self._compare()
 
     def _registers(self):
         return self.twin.memory.model.registers
-
-    def _told(self, piece: Piece) -> bytes:
-        twin, expected = self.twin, self.expected
-        link, chip = dict(twin.memory.counters), dict(twin.memory.model.counters)
-        answer = twin.feed(piece.data)
-        self.seen.fed(piece, link, expected, answer)
-        repeat = twin.memory.counters["duplicates"] != link["duplicates"]
-        self.checker.expect(messages(answer), repeat=repeat)
-        if piece.kind == "due" and not repeat:
-            self.seen.wrapped(chip)
-        return piece.data
 
     def _compare(self) -> None:
         said = b""

@@ -57,6 +57,24 @@ class Rubbish:
         return m
 
 
+def _connect(m: Module, ports: Component, learner: Component, store: Component) -> None:
+    """A learner to its neighbours: what it is given, which it may rely on, and its store's access, a
+    cycle later."""
+    wiring.connect(m, wiring.flipped(ports.neurons), learner.neurons)
+    m.d.comb += [
+        getattr(learner, name).eq(getattr(ports, name))
+        for name in ("input", "recurrent", "input_word", "state_word")
+    ]
+    m.d.sync += store.access.use.eq(learner.access.use)
+    with m.If(learner.access.use != Use.NONE):
+        m.d.sync += [
+            store.access[name].eq(learner.access[name]) for name in ("a", "group", "drive")
+        ]
+    arrays = Cat(ports.input, ports.recurrent)
+    was_busy, were = delayed(m, 1, learner.busy, arrays)
+    m.d.comb += [Assume(arrays.any()), Assume(~was_busy | (arrays == were))]
+
+
 class LearningRows(Component):
     """A `RowLearner` at a `SkewedStore`, between them the register that `Strip` has there.
 
@@ -90,24 +108,9 @@ class LearningRows(Component):
         m = Module()
         m.submodules.learner = learner = self._learner
         m.submodules.store = store = self._store
-        wiring.connect(m, wiring.flipped(self.neurons), learner.neurons)
-        m.d.comb += [
-            getattr(learner, name).eq(getattr(self, name))
-            for name in ("input", "recurrent", "input_word", "state_word")
-        ]
-        m.d.sync += store.access.use.eq(learner.access.use)
+        _connect(m, self, learner, store)
         with m.If(learner.access.use != Use.NONE):
-            m.d.sync += [
-                *(store.access[name].eq(learner.access[name]) for name in ("a", "group", "drive")),
-                store.learn.eq(learner.learn),
-            ]
-        was_busy, was_input, was_recurrent = delayed(
-            m, 1, learner.busy, self.input, self.recurrent
-        )
-        m.d.comb += [
-            Assume(self.input | self.recurrent),
-            Assume(~was_busy | ((self.input == was_input) & (self.recurrent == was_recurrent))),
-        ]
+            m.d.sync += store.learn.eq(learner.learn)
         self._pass(m)
         watch(store, self._updates)
         return m
@@ -210,26 +213,12 @@ class LearningColumns(Component):
         layout, neurons = self._layout, self.neurons
         m.submodules.learner = learner = self._learner
         m.submodules.store = store = self._store
-        wiring.connect(m, wiring.flipped(neurons), learner.neurons)
-        m.d.comb += [
-            getattr(learner, name).eq(getattr(self, name))
-            for name in ("input", "recurrent", "input_word", "state_word")
-        ]
-        m.d.sync += store.access.use.eq(learner.access.use)
-        with m.If(learner.access.use != Use.NONE):
-            m.d.sync += [
-                store.access[name].eq(learner.access[name]) for name in ("a", "group", "drive")
-            ]
+        _connect(m, self, learner, store)
         m.d.comb += store.learn.eq(learner.learn)
-        was_busy, was_input, was_recurrent = delayed(
-            m, 1, learner.busy, self.input, self.recurrent
-        )
         group = neurons.payload.group
         given, own = Signal(layout.groups), Signal(layout.groups)
         m.d.comb += [
             own.eq(1 << group),
-            Assume(self.input | self.recurrent),
-            Assume(~was_busy | ((self.input == was_input) & (self.recurrent == was_recurrent))),
             Assume(~neurons.valid | (group < layout.groups)),
             Assume(~neurons.valid | (neurons.payload.local == group % layout.groups_per_module)),
             Assume(~neurons.valid | ~(given & own).any() | self.TWICE),

