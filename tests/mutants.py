@@ -450,6 +450,23 @@ MUTANTS = (
     ),
     # ---- sequence -------------------------------------------------------------------------------
     Mutant(
+        "a board that was reset takes commands unopened", "order.py",
+        "self.opened & (behind == 0)", "behind == 0", (TWIN,),
+    ),
+    Mutant(
+        "HELLO opens the board", "command.py",
+        "self.order.open.eq(self.opcode == Opcode.OPEN)", "self.order.open.eq(1)", (TWIN,),
+    ),
+    Mutant(
+        "a board that is not open says OUT_OF_SEQUENCE", "command.py",
+        "Mux(self.order.opened, Status.OUT_OF_SEQUENCE, Status.CLOSED)",
+        "Status.OUT_OF_SEQUENCE", (TWIN,),
+    ),
+    Mutant(
+        "a board that is not open says so once", "order.py",
+        "self.complain & self.opened", "self.complain", (TWIN,),
+    ),
+    Mutant(
         "a frame that comes twice is carried out twice", "order.py",
         "(behind == 0)", "(behind <= 1)", (TWIN,),
     ),
