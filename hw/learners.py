@@ -125,8 +125,11 @@ class RowLearner(wiring.Component):
         # … and, a cycle later, their signs.
         valid, place, wraps = Signal(), Signal.like(self.learn.place), Signal(layout.banks)
         # Of each bank's address (`SkewedStore`); as wide as that, for a place may be narrower.
-        lows = [Signal(layout.banks.bit_length() - 1, name=f"low{p}") for p in range(layout.banks)]
+        bits = layout.banks.bit_length() - 1
+        lows = [Signal(bits, name=f"low{p}") for p in range(layout.banks)]
         m.d.comb += [low.eq(p - own.a) for p, low in enumerate(lows)]
+        # The banks of the first element and of the coupling to itself, if it is there.
+        origin, itself = Signal(bits), Signal(bits)
         final, diagonal = Signal(), Signal()
         access, learn = self.access, self.learn
         m.d.sync += [
@@ -136,30 +139,39 @@ class RowLearner(wiring.Component):
             access.drive.eq(drive),
             self.positive.eq(own.positive_a),
             place.eq(own.a),
-            wraps.eq(Cat(low < address[: len(low)] for low in lows)),
+            wraps.eq(Cat(low < address[:bits] for low in lows)),
+            origin.eq(own.a + address[:bits]),
+            itself.eq((own.a << 1) + address[:bits]),
             final.eq(last),
             diagonal.eq(~drive & (index == own.tag.local)),
         ]
-        every, rest = _ones(layout.banks), _ones((config.inputs - 1) % layout.banks + 1)
-        body, tail = _ones(layout.strip_lanes), _ones((config.neurons - 1) % layout.strip_lanes + 1)
+        every, rest = layout.banks, (config.inputs - 1) % layout.banks + 1
+        body, tail = layout.strip_lanes, (config.neurons - 1) % layout.strip_lanes + 1
+        masks = []
+        for p in range(layout.banks):
+            number = Signal(bits, name=f"number{p}")  # of the bank's element in the row
+            m.d.comb += number.eq(p - origin)
+            masks.append(
+                Mux(
+                    access.drive,
+                    Mux(final, number < rest, number < every),
+                    # No neuron learns a coupling to itself.
+                    Mux(final, number < tail, number < body) & ~(diagonal & (itself == p)),
+                )
+            )
         m.d.comb += [
             access.use.eq(Mux(valid, Use.LEARN, Use.NONE)),
             learn.place.eq(place),
             learn.wraps.eq(wraps),
-            learn.mask.eq(
-                Mux(
-                    access.drive,
-                    Mux(final, rest, every),
-                    # No neuron learns a coupling to itself.
-                    Mux(final, tail, body) & ~Mux(diagonal, 1 << place, 0),
+            learn.mask.eq(Cat(masks)),
+            learn.up.eq(
+                ~(
+                    Mux(access.drive, self.input_word, self.state_word)
+                    ^ self.positive.replicate(layout.banks)
                 )
             ),
-            learn.up.eq(
-                ~(Mux(access.drive, self.input_word, self.state_word)
-                  ^ self.positive.replicate(layout.banks))
-            ),
             self.busy.eq(waits | active | valid),
-        ]  # fmt: skip
+        ]
         return m
 
 
@@ -262,10 +274,6 @@ class ColumnLearner(wiring.Component):
             self.busy.eq(active | valid | late.any()),
         ]
         return m
-
-
-def _ones(bits: int) -> int:
-    return (1 << bits) - 1
 
 
 def neuron_tag(layout: Layout) -> data.StructLayout:

@@ -98,9 +98,9 @@ def side_layout(layout: Layout) -> data.StructLayout:
 def learn_layout(layout: Layout) -> data.StructLayout:
     """What a LEARN changes, from word `a` of the access on.
 
-    The skewed store takes the row of the neuron on lane `place`: bit n of `mask` and `up` is for
-    the column of word a + n; bit p of `wraps` tells that bank p has its element beyond the line of
-    word a (`SkewedStore`). The column store takes word a; bit p is for lane p.
+    The skewed store takes the row of the neuron on lane `place`: bit n of `up` is for the column of
+    word a + n; bit p of `mask` and `wraps` tells that bank p's element of the row learns, and that it
+    lies beyond the line of word a (`SkewedStore`). The column store takes word a; bit p is for lane p.
     """
     return data.StructLayout(
         {

@@ -193,9 +193,8 @@ class SkewedStore(wiring.Component):
         ]
         rows = self._row(m, access.a, learn.place, learn.wraps)
         # Stage 3, where the elements are: what becomes of them.
-        writes, *row = delayed(m, 3, learning, access.a, learn.place, learn.wraps)
+        writes, mask, *row = delayed(m, 3, learning, learn.mask, access.a, learn.place, learn.wraps)
         written = self._row(m, *row)
-        mask, _ = rotate(m, learn.mask, (-origin)[: self._bits], element=1, cycles=3)
         up, _ = rotate(m, learn.up, (-origin)[: self._bits], element=1, cycles=3)
         m.submodules.updater = updater = Updater(layout, banks)
         # The host's word, turned to the banks as slowly.
@@ -206,8 +205,10 @@ class SkewedStore(wiring.Component):
         )
         host_writes, host_at = delayed(m, 3, host.active & host.write, host.address)
 
-        reads = Signal()
-        m.d.sync += reads.eq((access.use != Use.NONE) | host_reads)
+        # Of a row, only what learns is read: no bank reads a word that is being written.
+        columns, reads = Signal(), Signal()
+        m.d.comb += columns.eq((access.use == Use.ADD) | (access.use == Use.FEEDBACK))
+        m.d.sync += reads.eq(columns | host_reads)
         found_a, found_b = [], []
         for p in range(banks):
             m.submodules[f"bank{p}"] = bank = Bank(layout)
@@ -223,7 +224,8 @@ class SkewedStore(wiring.Component):
                 m.d.sync += bank.write.eq(host_writes | mask[p])
             with m.Else():
                 m.d.sync += bank.write.eq(0)
-            m.d.comb += bank.read.eq(reads)
+            m.d.sync += bank.read_b.eq(Mux(learning, learn.mask[p], columns))
+            m.d.comb += bank.read_a.eq(reads)
             found_a.append(bank.found_a)
             found_b.append(bank.found_b)
         m.d.comb += [
@@ -250,7 +252,7 @@ class SkewedStore(wiring.Component):
         m.d.comb += [
             self.change.valid.eq(late),
             self.change.hit.eq(Mux(late, 1 << place, 0)),
-            self.used.eq((access.use != Use.NONE) & (access.use != Use.CLEAR)),
+            self.used.eq(columns | learning),
         ]
         return m
 
@@ -280,11 +282,11 @@ class Bank(wiring.Component):
 
     Members
     -------
-    a, b : In(address), read : In(1)
+    a, b : In(address), read_a, read_b : In(1)
     found_a, found_b : Out(element)
-        Two cycles later.
+        Two cycles later, until the next read.
     write : In(1), new : In(element)
-        Store `new` at `a` instead of reading there.
+        Store `new` at `a` instead of reading there; `b` must not be read there, either.
     """
 
     def __init__(self, layout: Layout):
@@ -294,7 +296,8 @@ class Bank(wiring.Component):
             {
                 "a": In(address),
                 "b": In(address),
-                "read": In(1),
+                "read_a": In(1),
+                "read_b": In(1),
                 "found_a": Out(element),
                 "found_b": Out(element),
                 "write": In(1),
@@ -315,14 +318,15 @@ class Bank(wiring.Component):
             write.data.eq(self.new),
             write.en.eq(self.write),
             first.addr.eq(self.a),
-            first.en.eq(self.read & ~self.write),
+            first.en.eq(self.read_a & ~self.write),
             second.addr.eq(self.b),
-            second.en.eq(self.read),
+            second.en.eq(self.read_b),
         ]
-        fresh = Signal()
-        m.d.sync += fresh.eq(self.read)
-        with m.If(fresh):
-            m.d.sync += [self.found_a.eq(first.data), self.found_b.eq(second.data)]
+        fresh_a, fresh_b = delayed(m, 1, self.read_a, self.read_b)
+        with m.If(fresh_a):
+            m.d.sync += self.found_a.eq(first.data)
+        with m.If(fresh_b):
+            m.d.sync += self.found_b.eq(second.data)
         return m
 
 

@@ -80,13 +80,8 @@ class LearningRows(Component):
 
     Every word that learning writes is the word that is there, one more or less if not at its end, and a
     coupling of a neuron that was given to the learner. In one pass no neuron comes twice (the scanner's
-    proof), and `PAUSE` cycles are between passes (the machine's).
-
-    Parameters
-    ----------
-    overlaps
-        Whether it happens that a bank reads a word for nothing, beyond the end of a row, while it is
-        written.
+    proof), and `PAUSE` cycles are between passes (the machine's). No bank reads a word while it is
+    written.
 
     Members
     -------
@@ -98,8 +93,8 @@ class LearningRows(Component):
     TWICE = False
     """Whether a neuron may come twice all the same."""
 
-    def __init__(self, layout: Layout, *, overlaps: bool):
-        self._layout, self._overlaps = layout, overlaps
+    def __init__(self, layout: Layout):
+        self._layout = layout
         self._learner, self._store = RowLearner(layout), SkewedStore(layout)
         names = ("neurons", "input", "recurrent", "input_word", "state_word")
         super().__init__({name: self._learner.signature.members[name] for name in names})
@@ -145,7 +140,6 @@ class LearningRows(Component):
         group, drive, place = delayed(store, 4, access.group, access.drive, learn.place)
         updater, limit = store.submodules.updater, config.weight_max
         learnt, ups = delayed(store, 1, updater.mask, updater.up)
-        overlapping: list[Signal] = []
         for p in range(layout.banks):
             bank = store.submodules[f"bank{p}"]
             at = bank.a
@@ -168,18 +162,24 @@ class LearningRows(Component):
                 ),
                 "a coupling of a neuron that learns",
             )
-            overlaps = Signal()  # what is read then, nobody looks at
-            yield overlaps.eq(bank.write & bank.read & (bank.a == bank.b))
-            overlapping.append(overlaps)
         yield Cover(learnt.any(), "a coupling learns")
-        if self._overlaps:
-            yield Cover(Cat(overlapping).any(), "a word that is written is read")
-        else:
-            yield Assert(~Cat(overlapping).any(), "no word that is written is read")
+        banks = [store.submodules[f"bank{p}"] for p in range(layout.banks)]
+        yield Cover(Cat(b.write & b.read_b for b in banks).any(), "a bank reads and writes")
+
+
+def apart(block: Module) -> Iterator:
+    """The condition under which the block's memory needs no bypass."""
+    memory = block.submodules.memory
+    for write in memory.write_ports:
+        for read in memory.read_ports:
+            if read.domain != "comb":
+                together = write.en.any() & read.en & (write.addr == read.addr)
+                yield Assert(~together, "no word is read while it is written")
 
 
 def update(bank: Module, learns, up, limit: int) -> Iterator:
     """What learning writes into a bank is what is there, one more or less, if not at its end."""
+    yield from apart(bank)
     write = bank.submodules.memory.write_ports[0]
     there = bank.submodules.memory.read_port(domain="comb")
     yield there.addr.eq(write.addr)
@@ -243,7 +243,7 @@ class LearningColumns(Component):
 
         def look(inner: Module):
             port = inner.submodules.memory.read_port(domain="comb")
-            return [port.addr.eq(memory.address), there.eq(port.data)]
+            return [port.addr.eq(memory.address), there.eq(port.data), *apart(inner)]
 
         watch(memory, look)
         for p in range(layout.strip_lanes):

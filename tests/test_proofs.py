@@ -75,7 +75,7 @@ STUCK = "never stuck, from any state"
 RECOVERS = "recovers at the next delimiter, from any state"
 THERE = "what is read and used is what is there, whatever RAM gives"
 STEPS = "update in range, ±step, only of classes that learn"
-COUPLINGS = "memory ends up one more or less, whatever RAM gives for a word being written"
+APART = "no word is read while written; couplings end up one more or less"
 
 RUBBISH = (("platform", Rubbish()), ("arrays", False))
 FIELDS = (
@@ -123,18 +123,15 @@ PROOFS = [
           options=RUBBISH),
     Proof(STEPS, "SerialReadout, ColumnStore", "H=2 N=2 C=2", lambda: SerialReadoutUpdate(COLUMN),
           "bmc", 30, cover=24, options=RUBBISH),
-    Proof(COUPLINGS, "RowLearner, SkewedStore", "M=1 H=2 N=2 P=2; no word is read while written",
-          lambda: LearningRows(SMALLEST, overlaps=False), depth=14, cover=12, short=True,
-          options=RUBBISH),
-    Proof(COUPLINGS, "RowLearner, SkewedStore", "M=2 H=2 N=2 P=2",
-          lambda: LearningRows(layout(modules=2), overlaps=True), depth=16, cover=16,
-          options=RUBBISH),
-    Proof(COUPLINGS, "RowLearner, SkewedStore", "M=1 H=4 N=17 P=2",
-          lambda: LearningRows(layout(neurons=4, inputs=17), overlaps=True), "bmc", 18, cover=16,
-          options=RUBBISH),
-    Proof(COUPLINGS, "ColumnLearner, ColumnStore", "M=1 H=2 N=2 P=2",
+    Proof(APART, "RowLearner, SkewedStore", "M=1 H=2 N=2 P=2",
+          lambda: LearningRows(SMALLEST), depth=14, cover=12, options=RUBBISH),
+    Proof(APART, "RowLearner, SkewedStore", "M=2 H=2 N=2 P=2",
+          lambda: LearningRows(layout(modules=2)), depth=16, cover=16, short=True, options=RUBBISH),
+    Proof(APART, "RowLearner, SkewedStore", "M=1 H=4 N=17 P=2",
+          lambda: LearningRows(layout(neurons=4, inputs=17)), "bmc", 18, cover=16, options=RUBBISH),
+    Proof(APART, "ColumnLearner, ColumnStore", "M=1 H=2 N=2 P=2",
           lambda: LearningColumns(COLUMN), depth=14, cover=12, options=RUBBISH),
-    Proof(COUPLINGS, "ColumnLearner, ColumnStore", "M=1 H=4 N=3 P=2",
+    Proof(APART, "ColumnLearner, ColumnStore", "M=1 H=4 N=3 P=2",
           lambda: LearningColumns(layout(store="column", neurons=4, inputs=3)), "bmc", 24, cover=12,
           options=RUBBISH),
     Proof("a sum is what is there and what is added", "Cluster, Lane", "2 groups",
@@ -265,7 +262,7 @@ FAULTS = {
         NeverStuck, "a_byte_is_taken", 6, {"unknown": NeverStuck.UNKNOWN}, Refusing,
     ),
     "a coupling is read before it is written": (
-        lambda: Hasty(SMALLEST, overlaps=True), "one_more_or_less", 14, dict(RUBBISH), None,
+        lambda: Hasty(SMALLEST), "no_word_is_read", 14, dict(RUBBISH), None,
     ),
 }  # fmt: skip
 
@@ -288,7 +285,7 @@ def test_what_cannot_happen_is_not_reached(tmp_path):
 
 def test_a_proof_ends_in_time(tmp_path):
     with pytest.raises(NotProved, match="not decided within 1 s"):
-        prove(LearningRows(SMALLEST, overlaps=True), tmp_path, depth=60, timeout=1, platform=Rubbish())
+        prove(LearningRows(SMALLEST), tmp_path, depth=60, timeout=1, platform=Rubbish())
 
 
 @pytest.mark.parametrize("program", ["yowasp-sby", formal.SOLVER_PROGRAM])

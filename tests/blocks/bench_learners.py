@@ -4,7 +4,7 @@ import random
 from collections import deque
 
 import cocotb
-from ports import Ports, made, named
+from ports import Ports, bits_of, made, named
 
 from relaxon.hw.inputs import input_words
 from relaxon.hw.operation import Use
@@ -76,11 +76,17 @@ class Bench:
         return [
             {
                 "a": a, "drive": drive, "group": group, "positive": neuron["positive_a"],
-                "mask": mask, "up": up & mask, "place": place,
+                "mask": sum(1 << (place + a + n) % banks for n in bits_of(mask)),
+                "up": up & mask, "place": place,
                 "wraps": sum(((p - place) % banks < a % banks) << p for p in range(banks)),
             }
             for a, drive, mask, up in accesses
         ]  # fmt: skip
+
+    def _in_row(self, mask: int, first: int) -> int:
+        """What is marked bank by bank, in the order of the row whose first element lies in that bank."""
+        banks = self.layout.banks
+        return sum((mask >> (first + n) % banks & 1) << n for n in range(banks))
 
     def _columns(self, entry, w, j) -> list[dict]:
         layout, config = self.layout, self.layout.config
@@ -124,9 +130,11 @@ class Bench:
             assert access["use"] == Use.NONE.value
         if late := self.learns[-1 if self.rows else -3]:  # what it comes with, or is followed by
             late |= {name: learn[name] for name in ("mask", "up")}
-            late["up"] &= late["mask"]
+            learns = late["mask"]
             if self.rows:
                 late |= {name: learn[name] for name in ("place", "wraps")}
+                learns = self._in_row(learns, learn["place"] + late["a"])
+            late["up"] &= learns
         self.learns.popleft()
         taken = neuron is not None and bool(block.get("neurons__ready"))
         if taken:

@@ -165,9 +165,10 @@ class Skewed:
         """What a part of a row does to the fields, how many elements it cuts, and its access."""
         banks, rng = self.layout.banks, self.rng
         there = (1 << min(banks, len(self.words) - first)) - 1
-        mask = rng.choice((0, rng.getrandbits(banks), (1 << banks) - 1)) & there
+        learns = rng.choice((0, rng.getrandbits(banks), (1 << banks) - 1)) & there
+        mask = sum(1 << (place + first + n) % banks for n in bits_of(learns))
         up, moved, cuts = rng.getrandbits(banks), 0, 0
-        for n in bits_of(mask):
+        for n in bits_of(learns):
             word = self.words[first + n]
             word[place], cut = updated(word[place], bool(up >> n & 1), self.limit)
             moved, cuts = moved + (not cut), cuts + cut
