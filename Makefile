@@ -33,7 +33,7 @@ check: $(READY)
 	MYPYPATH=build/types $(BIN)/mypy
 
 # Long forms of tests; MNIST, for soak, is where tests/conftest.py looks for it.
-LONG := $(BIN)/python -m pytest --long -rP --numprocesses auto --dist worksteal
+LONG := $(BIN)/python -m pytest --long -rPs --numprocesses auto --dist worksteal
 
 verify: soak benches faults fuzz proofs coverage mutants
 

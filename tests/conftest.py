@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from recorded import GOLDEN, Recorded
@@ -22,6 +24,12 @@ def long(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--long"))
 
 
+@pytest.fixture(scope="session")
+def lacking(long: bool) -> Callable[[str], NoReturn]:
+    """To be called with what this computer lacks for a test: skips it; fails it if it is to run long."""
+    return pytest.fail if long else pytest.skip
+
+
 @pytest.fixture(params=GOLDEN, ids=lambda path: path.stem)
 def golden(request: pytest.FixtureRequest) -> Recorded:
     """Every recorded run of `tests/golden` in turn."""
@@ -35,9 +43,9 @@ def tiny() -> Recorded:
 
 
 @pytest.fixture(scope="session")
-def data_folder() -> Path:
+def data_folder(lacking: Callable[[str], NoReturn]) -> Path:
     """A folder with ``mnist`` and ``fashion-mnist`` in IDX files, beside the repository."""
     folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip("no dataset folder ../shared/data beside the repository")
+        lacking("no dataset folder ../shared/data beside the repository")
     return folder

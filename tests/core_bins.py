@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from core_traffic import SAMPLES, UNKNOWN_SPACES, Piece
+from core_traffic import SAMPLES, UNKNOWN_SPACES, Piece, register_ends
 
 from relaxon import Config
 from relaxon.framing import Deframer
@@ -158,12 +158,11 @@ class LinkBins:
     def _register(self, address: int) -> None:
         register = REGISTERS[address]
         value = self._twin.memory.model.registers.as_dict()[register.name]
-        # The widest values a register may have depend on the fields' width.
-        far = register.high if not register.signed else 1
-        self.registers.hit(f"{register.name} highest", when=value >= far)
+        low, high = register_ends(self._twin.config, self._twin.memory.model.registers, register.name)
+        self.registers.hit(f"{register.name} highest", when=value == high > 0)
         self.registers.hit(f"{register.name} 0", when=value == 0)
         if register.signed:
-            self.registers.hit(f"{register.name} lowest", when=value <= -far)
+            self.registers.hit(f"{register.name} lowest", when=value == low < 0)
 
     def _one_after_another(self, opcode: int, status: Status) -> None:
         is_sample = opcode in SAMPLES and status is Status.OK

@@ -65,13 +65,38 @@ def random_machine(seed: int, store: str) -> Config:
     return config.replace(field_bits=min(24, config.field_bits + rng.randint(0, 4)))
 
 
+def register_ends(config: Config, registers: Registers, name: str) -> tuple[int, int]:
+    """The lowest and the highest value of a register beside the others, with which fields fit."""
+
+    def fits(value: int) -> bool:
+        try:
+            config.check_registers(registers.replace(**{name: value}))
+        except ConfigError:
+            return False
+        return True
+
+    def last(inside: int, outside: int) -> int:
+        """The last one that fits on the way; those that fit lie side by side."""
+        if fits(outside):
+            return outside
+        while abs(outside - inside) > 1:
+            middle = (inside + outside) // 2
+            inside, outside = (middle, outside) if fits(middle) else (inside, middle)
+        return inside
+
+    (register,) = (each for each in REGISTERS if each.name == name)
+    now = registers.as_dict()[name]
+    return last(now, register.low), last(now, register.high)
+
+
 def random_register(config: Config, registers: Registers, rng: random.Random) -> tuple[int, int]:
     """Address and value of a register that may be set next; fields stay within their width."""
     while True:
         address, register = rng.choice(list(enumerate(REGISTERS)))
         if register.signed:
-            size = rng.choice((0, 1, rng.getrandbits(rng.randint(1, 24)), register.high))
-            value = rng.choice((-1, 1)) * size
+            low, high = register_ends(config, registers, register.name)
+            size = rng.getrandbits(rng.randint(1, 24))
+            value = rng.choice((0, 1, -1, size, -size, low, high))
         elif register.name.startswith("sweeps"):
             value = rng.choice((0, 1, 1, 2, 2, 3, 4, 9, register.high))
         else:

@@ -35,8 +35,6 @@ WITHOUT_ONE = "twin_whoever|edges|no_room"
 
 def run(config, self_test: int | None, simulator: Simulator, folder, *, seed, bursts, tests=None):
     """The tests of the bench on one machine."""
-    if simulator == "icarus" and not has_icarus():
-        pytest.skip(NO_ICARUS)
     core = Core(
         config, build=BUILD, clock_hz=CLOCK_HZ, about=ABOUT.encode(), self_test=self_test
     )
@@ -52,9 +50,11 @@ def run(config, self_test: int | None, simulator: Simulator, folder, *, seed, bu
 
 
 @pytest.mark.parametrize("name, simulator", LONG)
-def test_answers_as_the_twin(name: str, simulator: Simulator, long: bool, tmp_path):
+def test_answers_as_the_twin(name: str, simulator: Simulator, long: bool, lacking, tmp_path):
     if not long and (name, simulator) not in SHORT:
         pytest.skip("only with --long")
+    if simulator == "icarus" and not has_icarus():
+        lacking(NO_ICARUS)
     config = MACHINES[name]
     signature = None
     if name not in WITHOUT_SELF_TEST:
@@ -69,10 +69,12 @@ def test_answers_as_the_twin(name: str, simulator: Simulator, long: bool, tmp_pa
 
 @pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize("seed", RANDOM)
-def test_random_machines_answer_as_their_twins(seed: int, store: str, long: bool, tmp_path):
+def test_random_machines_answer_as_their_twins(seed: int, store: str, long: bool, lacking, tmp_path):
     if not long:
         pytest.skip("only with --long")
     config = random_machine(seed, store)
     signature = expected(config).signature if seed % 2 else None
     simulator: Simulator = "verilator" if seed % 3 == 0 or store == "column" else "icarus"
+    if simulator == "icarus" and not has_icarus():
+        lacking(NO_ICARUS)
     run(config, signature, simulator, tmp_path, seed=seed, bursts=60)

@@ -78,9 +78,9 @@ def test_a_fault_in_the_example_would_be_found(core: str, tmp_path: Path, right:
     assert lint(tmp_path, EXAMPLE.replace(right, wrong), core) != ""
 
 
-def test_icarus_takes_the_example(core: str, tmp_path: Path):
+def test_icarus_takes_the_example(core: str, lacking, tmp_path: Path):
     if not has_icarus():
-        pytest.skip(NO_ICARUS)
+        lacking(NO_ICARUS)
     (tmp_path / "all.v").write_text(EXAMPLE + for_icarus(core))
     command = ["iverilog", "-g2012", "-Wall", "-s", "example", "-o", "example.vvp", "all.v"]
     subprocess.run(command, cwd=tmp_path, timeout=120, check=True, capture_output=True)

@@ -9,10 +9,10 @@ from relaxon.sim.testbench.runner import NO_ICARUS, SIMULATORS, Simulator, has_i
 
 
 @pytest.fixture(params=SIMULATORS)
-def simulator(request: pytest.FixtureRequest) -> Simulator:
+def simulator(request: pytest.FixtureRequest, lacking) -> Simulator:
     """Each simulator; Icarus is skipped where it is not installed."""
     if request.param == "icarus" and not has_icarus():
-        pytest.skip(NO_ICARUS)
+        lacking(NO_ICARUS)
     return request.param
 
 

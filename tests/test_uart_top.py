@@ -20,10 +20,10 @@ SLOW = 3_000_000
     "simulator, baud", [*((each, 12_000_000) for each in SIMULATORS), ("verilator", SLOW)]
 )
 def test_trains_over_the_uart_pins_as_the_model_does(
-    simulator: Simulator, baud: int, long: bool, tmp_path
+    simulator: Simulator, baud: int, long: bool, lacking, tmp_path
 ):
     if simulator == "icarus" and not has_icarus():
-        pytest.skip(NO_ICARUS)
+        lacking(NO_ICARUS)
     if baud == SLOW and not long:
         pytest.skip("make benches runs it: four times as many cycles")
     signature = expected(CONFIG).signature

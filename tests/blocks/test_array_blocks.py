@@ -22,9 +22,9 @@ BENCHES = {
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("bundle", BENCHES)
-def test_blocks_are_as_their_models(bundle, simulator, long, tmp_path):
+def test_blocks_are_as_their_models(bundle, simulator, long, lacking, tmp_path):
     if simulator == "icarus" and not has_icarus():
-        pytest.skip(NO_ICARUS)
+        lacking(NO_ICARUS)
     blocks = {name: make() for name, make in BUNDLES[bundle].items()}
     parameters = {"bundle": bundle, "cycles": 4000 if long else 400}
     benches = ",".join(BENCHES[bundle])

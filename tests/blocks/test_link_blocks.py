@@ -182,9 +182,9 @@ SUITES = {
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("name", SUITES)
-def test_blocks_are_their_models(name: str, simulator: Simulator, tmp_path):
+def test_blocks_are_their_models(name: str, simulator: Simulator, lacking, tmp_path):
     if simulator == "icarus" and not has_icarus():
-        pytest.skip(NO_ICARUS)
+        lacking(NO_ICARUS)
     suite = SUITES[name]
     count = simulate(
         Bundle(**suite.blocks()), ",".join(suite.benches), simulator, tmp_path,
