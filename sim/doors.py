@@ -51,6 +51,10 @@ class Door(ABC):
     def turned_away(self, free: Callable[[], bool]) -> str | None:
         """Let a newcomer in if the board is free, else send it away; who was sent away."""
 
+    def bar(self, barred: bool) -> None:
+        """Let no newcomer try, or let them again; a door that turns them away need not."""
+        return None
+
     @abstractmethod
     def leave(self) -> None:
         """Be rid of the host inside."""
@@ -160,7 +164,8 @@ class PtyDoor(Door):
     """A pseudo-terminal, for programs that want a serial port; `device` is its path.
 
     It cannot know whether a program has it open, only whether one holds it locked, as the serial
-    transport does. Raises `LinkError` if it or the symbolic link to it cannot be made.
+    transport does; and it locks itself against such programs. Raises `LinkError` if it or the symbolic
+    link to it cannot be made.
     """
 
     knows_its_host = False
@@ -169,6 +174,7 @@ class PtyDoor(Door):
         super().__init__()
         self._master = self._slave = -1
         self._link: Path | None = None
+        self._barred = False
         try:
             import tty
 
@@ -194,14 +200,23 @@ class PtyDoor(Door):
         return os.write(self._master, data)
 
     def taken(self) -> bool:
+        if self._barred:
+            return False
+        self.bar(True)
+        free = self._barred
+        self.bar(False)
+        return not free
+
+    def bar(self, barred: bool) -> None:
         import fcntl
 
-        try:
-            fcntl.flock(self._slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        fcntl.flock(self._slave, fcntl.LOCK_UN)
-        return False
+        if barred and not self._barred:
+            with contextlib.suppress(OSError):  # a host was quicker
+                fcntl.flock(self._slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._barred = True
+        elif self._barred and not barred:
+            fcntl.flock(self._slave, fcntl.LOCK_UN)
+            self._barred = False
 
     def turned_away(self, free: Callable[[], bool]) -> str | None:
         return None

@@ -95,6 +95,10 @@ class Server:
         for door in self.doors:
             if (who := door.turned_away(self._free)) is not None:
                 self.announce(f"turned away {who}: the board is in use")
+        known = any(door.connected for door in self.doors)
+        for door in self.doors:
+            if not door.knows_its_host:
+                door.bar(known)
         if self._board_busy:
             self._listen_to_board()
 

@@ -186,13 +186,13 @@ class _Job:
         report.write_run(self.folder, self.data, self.config, self.start, learned, run, figures)
         if run.interrupted:
             report.err.print(f"to go on: relaxon resume {self.folder}", soft_wrap=True)
-        else:
-            keeper.finished()
-        if self.check and not run.interrupted:
+        elif self.check:
             self._compare(run, learned, figures)
         for path in (self.folder / "metrics.json", self.json_file):
             if path is not None:
                 report.write_json(path, figures)
+        if not run.interrupted:
+            keeper.finished()
         report.show_run(self.data, self.config, figures, self.folder)
         if figures["equal_to_model"] is False:
             raise typer.Exit(DIFFERENT)

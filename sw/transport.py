@@ -29,6 +29,9 @@ URL_FORMS = (
 _POLL = 0.05
 """Longest single wait inside pyserial, in seconds; `SerialTransport.read` repeats it."""
 
+_LEAVING = 0.5
+"""Seconds for which a serial port that is in use is tried again: whoever has it may be leaving."""
+
 
 class Transport(ABC):
     """An ordered byte stream in each direction. Bytes may be lost or changed; that is the
@@ -68,12 +71,17 @@ class SerialTransport(Transport):
 
     def __init__(self, port: str, baud: int = DEFAULT_BAUD, *, timeout: float = 5.0):
         self.port = port
-        try:
-            self._serial = serial.Serial(
-                port, baud, timeout=_POLL, write_timeout=timeout, exclusive=True
-            )
-        except (serial.SerialException, OSError, ValueError) as error:
-            raise LinkError(_why_not_opened(port, baud, error)) from error
+        give_up = time.monotonic() + _LEAVING
+        while True:
+            try:
+                self._serial = serial.Serial(
+                    port, baud, timeout=_POLL, write_timeout=timeout, exclusive=True
+                )
+                return
+            except (serial.SerialException, OSError, ValueError) as error:
+                if not _in_use(error) or time.monotonic() > give_up:
+                    raise LinkError(_why_not_opened(port, baud, error)) from error
+            time.sleep(_POLL)
 
     def write(self, data: bytes) -> None:
         try:
@@ -204,12 +212,16 @@ def _number(url: str, what: str, text: str, most: int) -> int:
     raise ConfigError(f"the {what} of {url!r} must be a number from 1 to {most}, not {text!r}")
 
 
+def _in_use(error: Exception) -> bool:
+    return "lock port" in str(error) or getattr(error, "errno", None) == errno.EBUSY
+
+
 def _why_not_opened(port: str, baud: int, error: Exception) -> str:
     """One sentence on why a serial port did not open, and what to do."""
     text, number = str(error), getattr(error, "errno", None)
     if number == errno.ENOENT or "FileNotFoundError" in text:
         return f"no serial port {port}: is the board plugged in, and is that its name?"
-    if "lock port" in text or number == errno.EBUSY:
+    if _in_use(error):
         return f"{port} is in use by another program: close that one first"
     if number == errno.EACCES or "PermissionError" in text:
         return (

@@ -16,8 +16,8 @@ GARBAGE = "test_garbage.py::test_training_goes_on_correctly_after_garbage"
 COUNTS = "test_counters.py::test_counts_exactly[skewed]"
 
 APART = (
-    "test_proofs.py::test_proof[no word is read while written; couplings end up one more or less: "
-    "RowLearner, SkewedStore M=2 H=2 N=2 P=2]"
+    "test_proofs.py::test_proof[no word is read while written; only couplings of who learns change, "
+    "by one: RowLearner, SkewedStore M=2 H=2 N=2 P=2]"
 )
 
 

@@ -96,6 +96,39 @@ def _registers(m: Module) -> list[tuple[str, Signal]]:
     ]
 
 
+class ParserRestarts(Component):
+    """A `Receiver` in any state, whatever frames wait: after a delimiter, its parser knows what it
+    knows after power-up."""
+
+    UNKNOWN = (r"receiver\..*",)
+    PARSER = ("received", "crowded")
+    """Its registers outside the decoder and the checksum."""
+
+    def __init__(self, receiver: type[Receiver] = Receiver):
+        self._receiver = receiver(SMALL)
+        super().__init__(self._receiver.signature)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.receiver = receiver = self._receiver
+        wiring.connect(m, wiring.flipped(self), receiver)
+        ends = Signal()
+        (ended,) = delayed(m, 1, ends)
+        m.d.comb += [
+            Cover(ended & receiver.valid, "a delimiter while a frame waits"),
+            Cover(receiver.kept & receiver.valid, "a frame is kept while another waits"),
+        ]
+        watch(receiver, lambda inner: [ends.eq(inner.submodules.decoder.end)])
+        for path in ((), ("decoder",), ("crc",)):
+            watch(receiver, lambda inner, path=path: self._as_new(inner, ended, path), path)
+        return m
+
+    def _as_new(self, part: Module, ended, path):
+        for name, register in _registers(part):
+            if name != "byte" and (path or name in self.PARSER):
+                yield Assert(~ended | (register == register.init), f"{name} as after power-up")
+
+
 class NeverStuck(Component):
     """A `Receiver` in any state takes a byte every other cycle, and soon offers what it has kept.
 

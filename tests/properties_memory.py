@@ -386,10 +386,11 @@ class StoreInMachine(Component):
         yield Assert(~host_reads | ~adds, "no column is read while the host reads")
         for p, bank in enumerate(banks):
             watch(bank, lambda inner, p=p: update(inner, learnt[p], up[p], limit))
-        if self._host:
-            yield Cover(host_reads & ~adds, "the host reads")
-            return
         learned = Signal()
         with store.If(learnt.any()):
             store.d.sync += learned.eq(1)
-        yield Cover(learned & adds, "a column is read after learning")
+        if self._host:
+            yield Cover(host.active & host.write, "the host writes")
+            yield Cover(learned & host_reads, "the host reads after learning")
+        else:
+            yield Cover(learned & adds, "a column is read after learning")
