@@ -48,8 +48,8 @@ TIMEOUT = 0.03
 """Seconds of a hostile board's silence, or nonsense, after which the host gives up."""
 SELF_TESTS = 0.001
 """How many of the self-tests that come up are kept: each takes as long as hundreds of frames."""
-CYCLES_PER_BYTE = 300
-"""Ample for a board to come to rest after bytes that are no self-test; the figure is printed."""
+CYCLES_PER_BYTE = 30
+"""Within which a board is at rest after bytes that are no self-test; the most is printed."""
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
