@@ -115,8 +115,19 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     return Checkpoint(config, couplings, entries, texts.get("extra", {}))
 
 
+def remove(path: Path) -> None:
+    """Remove a checkpoint, if there is one, and what programs killed while they wrote it left of it."""
+    for each in (path, *path.parent.glob(_part(path, "*"))):
+        each.unlink(missing_ok=True)
+
+
+def _part(path: Path, process: object) -> str:
+    """Name of the file that a process makes of a checkpoint before it is complete."""
+    return f".{path.name}.{process}.part"
+
+
 def _write_atomically(path: Path, entries: dict[str, npt.NDArray[Any]]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(_part(path, os.getpid()))
     try:
         with open(part, "wb") as file:
             np.savez_compressed(file, allow_pickle=False, **entries)  # type: ignore[arg-type]

@@ -89,7 +89,7 @@ class Keeper:
 
     def finished(self) -> None:
         """Remove the file: there is nothing left to resume."""
-        self.path.unlink(missing_ok=True)
+        checkpoint.remove(self.path)
 
 
 @dataclass(frozen=True)
