@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -145,25 +145,11 @@ class RowLearner(wiring.Component):
             final.eq(last),
             diagonal.eq(~drive & (index == own.tag.local)),
         ]
-        every, rest = layout.banks, (config.inputs - 1) % layout.banks + 1
-        body, tail = layout.strip_lanes, (config.neurons - 1) % layout.strip_lanes + 1
-        masks = []
-        for p in range(layout.banks):
-            number = Signal(bits, name=f"number{p}")  # of the bank's element in the row
-            m.d.comb += number.eq(p - origin)
-            masks.append(
-                Mux(
-                    access.drive,
-                    Mux(final, number < rest, number < every),
-                    # No neuron learns a coupling to itself.
-                    Mux(final, number < tail, number < body) & ~(diagonal & (itself == p)),
-                )
-            )
         m.d.comb += [
             access.use.eq(Mux(valid, Use.LEARN, Use.NONE)),
             learn.place.eq(place),
             learn.wraps.eq(wraps),
-            learn.mask.eq(Cat(masks)),
+            learn.mask.eq(self._mask(m, origin, itself, final, diagonal)),
             learn.up.eq(
                 ~(
                     Mux(access.drive, self.input_word, self.state_word)
@@ -173,6 +159,25 @@ class RowLearner(wiring.Component):
             self.busy.eq(waits | active | valid),
         ]
         return m
+
+    def _mask(self, m: Module, origin: Signal, itself: Signal, final: Signal, diagonal: Signal) -> Value:
+        """The banks whose element of the row learns: those that the row still has, but the one of the
+        coupling to itself."""
+        layout, config = self.layout, self.layout.config
+        every, rest = layout.banks, (config.inputs - 1) % layout.banks + 1
+        body, tail = layout.strip_lanes, (config.neurons - 1) % layout.strip_lanes + 1
+        masks = []
+        for p in range(layout.banks):
+            number = Signal(len(origin), name=f"number{p}")  # of the bank's element in the row
+            m.d.comb += number.eq(p - origin)
+            masks.append(
+                Mux(
+                    self.access.drive,
+                    Mux(final, number < rest, number < every),
+                    Mux(final, number < tail, number < body) & ~(diagonal & (itself == p)),
+                )
+            )
+        return Cat(masks)
 
 
 class ColumnLearner(wiring.Component):

@@ -97,8 +97,7 @@ class Server:
                 self.announce(f"turned away {who}: the board is in use")
         known = any(door.connected for door in self.doors)
         for door in self.doors:
-            if not door.knows_its_host:
-                door.bar(known)
+            door.bar(known)
         if self._board_busy:
             self._listen_to_board()
 

@@ -96,13 +96,10 @@ def _registers(m: Module) -> list[tuple[str, Signal]]:
     ]
 
 
-class ParserRestarts(Component):
-    """A `Receiver` in any state, whatever frames wait: after a delimiter, its parser knows what it
-    knows after power-up."""
+class FromAnyState(Component):
+    """A `Receiver` in any state at all, whatever frames wait."""
 
     UNKNOWN = (r"receiver\..*",)
-    PARSER = ("received", "crowded")
-    """Its registers outside the decoder and the checksum."""
 
     def __init__(self, receiver: type[Receiver] = Receiver):
         self._receiver = receiver(SMALL)
@@ -112,6 +109,21 @@ class ParserRestarts(Component):
         m = Module()
         m.submodules.receiver = receiver = self._receiver
         wiring.connect(m, wiring.flipped(self), receiver)
+        self._state(m, receiver)
+        return m
+
+    def _state(self, m: Module, receiver: Receiver) -> None:
+        """What is true of it."""
+        raise NotImplementedError
+
+
+class ParserRestarts(FromAnyState):
+    """After a delimiter, all that its parser knows is what it knows after power-up."""
+
+    PARSER = ("received", "crowded")
+    """Its registers outside the decoder and the checksum."""
+
+    def _state(self, m: Module, receiver: Receiver) -> None:
         ends = Signal()
         (ended,) = delayed(m, 1, ends)
         m.d.comb += [
@@ -121,7 +133,6 @@ class ParserRestarts(Component):
         watch(receiver, lambda inner: [ends.eq(inner.submodules.decoder.end)])
         for path in ((), ("decoder",), ("crc",)):
             watch(receiver, lambda inner, path=path: self._as_new(inner, ended, path), path)
-        return m
 
     def _as_new(self, part: Module, ended, path):
         for name, register in _registers(part):
@@ -129,22 +140,13 @@ class ParserRestarts(Component):
                 yield Assert(~ended | (register == register.init), f"{name} as after power-up")
 
 
-class NeverStuck(Component):
-    """A `Receiver` in any state takes a byte every other cycle, and soon offers what it has kept.
+class NeverStuck(FromAnyState):
+    """It takes a byte every other cycle, and soon offers what it has kept.
 
     `next` comes only while a frame is offered.
     """
 
-    UNKNOWN = (r"receiver\..*",)
-
-    def __init__(self, receiver: type[Receiver] = Receiver):
-        self._receiver = receiver(SMALL)
-        super().__init__(self._receiver.signature)
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.receiver = receiver = self._receiver
-        wiring.connect(m, wiring.flipped(self), receiver)
+    def _state(self, m: Module, receiver: Receiver) -> None:
         (stalled,) = delayed(m, 1, ~receiver.bytes.ready)
         frame, byte = Signal(range(WAIT + 2)), Signal(range(WAIT + 2))  # how long they are awaited
         awaited = Signal()  # a frame was kept, and none is offered yet
@@ -165,4 +167,3 @@ class NeverStuck(Component):
             Cover(receiver.kept, "a frame is kept"),
             Cover(receiver.payload.valid & receiver.next, "a frame is left"),
         ]
-        return m
