@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from relaxon.config import PRESETS, Config
+from relaxon.config import Config
 from relaxon.protocol import STORES
+from relaxon.settings import PRESETS
 
 DIFFERENT = 1
 """Exit code: a comparison failed."""

@@ -1,33 +1,21 @@
 """The configuration: every size, width and register of a machine, in one frozen object.
 
 Model, gateware, driver, files and tests take a `Config`; nothing else carries sizes. Defaults of
-the registers are the papers' unitless values (arXiv 2509.05041, 2510.11984) in integer units:
-σ = 32 LSB is the spread of a fresh coupling and K = σ√H the field that stands for 1.0.
+the registers are the papers' unitless values (`relaxon.settings`) in integer units.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any
 
 from relaxon import protocol
 from relaxon.errors import ConfigError
+from relaxon.settings import Settings, settings_of
 
-SIGMA = 32
-"""Standard deviation of fresh J and W, in LSB."""
 FEEDBACK_BITS = 8
 """F is int8 whatever the width of the weights that learn."""
-INPUT_STRENGTH = 5.0
-"""λ_in: the input field's spread in units of the recurrent field's."""
-
-Preset = Literal["paper", "modules"]
-PRESETS: dict[str, dict[str, Any]] = {
-    # readout_bits; unit of the readout margins; feedback in K; gate in readout units (None: off)
-    "paper": dict(readout_bits=12, readout_unit=64, feedback=0.62, gate=None),
-    "modules": dict(readout_bits=14, readout_unit=256, feedback=0.9, gate=2.0),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,14 +138,13 @@ class Config:
         self.check_registers(self.registers)
 
     @classmethod
-    def preset(cls, name: Preset | str, **sizes: Any) -> Config:
-        """A configuration with the registers of preset `paper` or `modules` for these sizes.
+    def preset(cls, name: str | Settings, **sizes: Any) -> Config:
+        """A configuration with the registers of a preset (`relaxon.settings`), or of any other
+        settings, for these sizes.
 
         `registers` entries may be overridden one by one with a dict: ``registers={"gate": 9}``.
         """
-        if name not in PRESETS:
-            raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, not {name!r}")
-        sizes.setdefault("readout_bits", PRESETS[name]["readout_bits"])
+        sizes.setdefault("readout_bits", settings_of(name).readout_bits)
         if name == "modules":
             sizes.setdefault("modules", 32)
             sizes.setdefault("neurons", 32)
@@ -186,14 +173,9 @@ class Config:
         return (1 << (self.readout_bits - 1)) - 1
 
     @property
-    def sigma(self) -> float:
-        """Spread of fresh J and W in LSB: 32, less where `weight_bits` < 8 so that 4σ still fits."""
-        return SIGMA * 2.0 ** min(0, self.weight_bits - 8)
-
-    @property
     def k(self) -> float:
-        """K = σ√H: the field, in LSB, that stands for the papers' 1.0."""
-        return self.sigma * math.sqrt(self.neurons)
+        """K = σ√H with the presets' σ: the field, in LSB, that stands for the papers' 1.0."""
+        return Settings().k(self)
 
     def field_bound(self, registers: Registers) -> int:
         """Largest |h| (feedback included) that any weights, state and input can produce.
@@ -291,34 +273,9 @@ class Config:
             raise ConfigError(f"registers are incomplete: {error}") from None
 
 
-def default_registers(config: Config, preset: str = "paper") -> Registers:
-    """The papers' values for these sizes, in field LSB.
-
-    b = max(0, round(log2(λ_in √(H/N)))); J_D = K/2; κ = (½ + ½) K; feedback of standard deviation
-    0.62 K (`modules`: 0.9 K) kept as int8 << f with the smallest f that leaves its spread at 32 LSB
-    or less (4σ inside int8); readout margins 1.2 and 3.79 units of 64√(MH) (`modules`: 256√(MH)).
-    """
-    p = PRESETS[preset]
-    k = config.k
-    unit = p["readout_unit"] * math.sqrt(config.total_neurons)
-    strength = INPUT_STRENGTH * math.sqrt(config.neurons / config.inputs)
-    shifts = protocol.REGISTERS[0].high
-    return Registers(
-        input_shift=min(shifts, max(0, round(math.log2(strength)))),
-        feedback_shift=min(shifts, max(0, math.ceil(math.log2(p["feedback"] * k / SIGMA)))),
-        self_coupling=round(0.5 * k),
-        chain_coupling=0,
-        margin=round((0.5 + 0.5) * k),
-        readout_margin_true=round(1.2 * unit),
-        readout_margin_false=round(3.79 * unit),
-        gate_enable=0 if p["gate"] is None else 1,
-        gate=0 if p["gate"] is None else round(p["gate"] * unit),
-    )
-
-
-def feedback_spread(config: Config, preset: str = "paper") -> float:
-    """Standard deviation of a fresh F in int8 LSB, before the shift by `feedback_shift`."""
-    return PRESETS[preset]["feedback"] * config.k / (1 << config.registers.feedback_shift)
+def default_registers(config: Config, preset: str | Settings = "paper") -> Registers:
+    """A preset's registers for these sizes; what its settings do not decide has the defaults."""
+    return Registers(**settings_of(preset).registers(config))
 
 
 def _integer(name: str, value: Any) -> int:
@@ -338,4 +295,4 @@ def _refuse_unknown(what: str, given: dict[str, Any], cls: Any) -> None:
             raise ConfigError(f"unknown {what} {name!r}; known are {', '.join(known)}")
 
 
-__all__ = ["Config", "Registers", "default_registers", "feedback_spread"]
+__all__ = ["Config", "Registers", "default_registers"]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from relaxon.config import Config, feedback_spread
+from relaxon.config import Config
 from relaxon.errors import DataError
+from relaxon.settings import Settings, settings_of
 
 Array = npt.NDArray[np.int16]
 
@@ -37,8 +38,10 @@ class Couplings:
     NAMES = ("recurrent", "input", "feedback", "readout")
 
     @classmethod
-    def fresh(cls, config: Config, seed: int, preset: str = "paper") -> Couplings:
+    def fresh(cls, config: Config, seed: int, preset: str | Settings = "paper") -> Couplings:
         """Random couplings before learning: J, W ~ round(N(0, σ²)), F scaled as `preset` says, O = 0."""
+        settings = settings_of(preset)
+        sigma = settings.sigma(config)
         rng = np.random.default_rng(seed)
         m, h, n, c = config.modules, config.neurons, config.inputs, config.classes
 
@@ -46,12 +49,12 @@ class Couplings:
             values = np.rint(rng.normal(0.0, spread, shape))
             return np.clip(values, -limit, limit).astype(np.int16)
 
-        recurrent = normal(config.sigma, config.weight_max, m, h, h)
+        recurrent = normal(sigma, config.weight_max, m, h, h)
         recurrent[:, np.arange(h), np.arange(h)] = 0
         return cls(
             recurrent=recurrent,
-            input=normal(config.sigma, config.weight_max, m, h, n),
-            feedback=normal(feedback_spread(config, preset), 127, m, h, c),
+            input=normal(sigma, config.weight_max, m, h, n),
+            feedback=normal(settings.feedback_spread(config), 127, m, h, c),
             readout=np.zeros((c, m, h), np.int16),
         )
 

@@ -11,9 +11,9 @@ import pytest
 from recorded import Recorded
 
 from relaxon import Config, Registers
-from relaxon.config import PRESETS
 from relaxon.errors import ConfigError, RelaxonError
 from relaxon.protocol import REGISTERS
+from relaxon.settings import PRESETS
 
 
 @pytest.mark.parametrize("field", Config.LIMITS)

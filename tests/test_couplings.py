@@ -9,8 +9,8 @@ import pytest
 from recorded import Recorded, random_couplings
 
 from relaxon import Config, Couplings
-from relaxon.config import PRESETS
 from relaxon.errors import DataError
+from relaxon.settings import PRESETS
 
 CONFIG = Config(modules=2, neurons=4, inputs=3, classes=2)
 
@@ -27,17 +27,17 @@ def test_fresh_couplings_have_the_documented_spread(preset: str, weight_bits: in
     config = Config.preset(preset, modules=1, neurons=200, inputs=200, weight_bits=weight_bits)
     fresh = Couplings.fresh(config, 3, preset).check(config)
     assert not fresh.readout.any()
-    assert np.std(fresh.input) == pytest.approx(config.sigma, rel=0.03)
+    assert np.std(fresh.input) == pytest.approx(PRESETS[preset].sigma(config), rel=0.03)
     off_diagonal = fresh.recurrent[0][~np.eye(200, dtype=bool)]
-    assert np.std(off_diagonal) == pytest.approx(config.sigma, rel=0.03)
+    assert np.std(off_diagonal) == pytest.approx(PRESETS[preset].sigma(config), rel=0.03)
     strength = np.std(fresh.feedback.astype(float)) * (1 << config.registers.feedback_shift)
-    assert strength == pytest.approx(PRESETS[preset]["feedback"] * config.k, rel=0.05)
+    assert strength == pytest.approx(PRESETS[preset].feedback * PRESETS[preset].k(config), rel=0.05)
 
 
 def test_fresh_couplings_need_no_clipping_at_four_sigma_whatever_the_width():
     for bits in range(4, 12):
         config = Config(weight_bits=bits)
-        assert 3.5 * config.sigma <= config.weight_max
+        assert 3.5 * PRESETS["paper"].sigma(config) <= config.weight_max
 
 
 def test_check_returns_int16_and_keeps_the_values():

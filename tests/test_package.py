@@ -18,7 +18,8 @@ FOLDERS = {
     "relaxon.sim.testbench": "sim/testbench", "relaxon.boards": "boards",
 }  # fmt: skip
 
-FLOOR = {"baud", "protocol", "errors", "config", "layout", "couplings", "cycles", "selftest"}
+FLOOR = {"baud", "protocol", "errors", "config", "layout", "couplings", "cycles", "selftest",
+         "settings"}  # fmt: skip
 """What everything may stand on."""
 
 

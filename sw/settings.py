@@ -1,0 +1,111 @@
+"""The rule's parameters in the papers' units (arXiv 2509.05041, 2510.11984), and the named presets.
+
+A fresh coupling has the spread σ, a fresh recurrent field the spread K = σ√H: that is the papers'
+1.0. Scores are compared in units of `readout_unit`·√(M·H). `Settings.registers` turns all of it
+into the integers of a machine.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relaxon import protocol
+from relaxon.errors import ConfigError
+
+if TYPE_CHECKING:
+    from relaxon.config import Config
+
+FEEDBACK = 32
+"""Largest spread of F in its int8: 4σ fit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a machine relaxes and learns, whatever its size.
+
+    Attributes
+    ----------
+    spread
+        σ: standard deviation of fresh J and W in LSB of 8 bits; with fewer bits it shrinks with the
+        range. A coupling learns by 1 LSB, that is 1/σ of it.
+    input_strength
+        λ_in: spread of a fresh input field, in K; what comes of it is the nearest power of two.
+    self_coupling, chain_coupling
+        J_D and λ, in K.
+    margin
+        κ − J_D − λ, in K.
+    feedback
+        Spread of the label's field, in K.
+    readout_bits
+        Width of O.
+    readout_unit
+        Unit of the next three, in LSB·√(M·H): the larger it is, the finer the readout's step.
+    readout_true, readout_false
+        κ₊ and κ₋.
+    gate
+        Above this lead of the right class a sample is not learned; None: every sample is.
+    """
+
+    spread: float = 32
+    input_strength: float = 5.0
+    self_coupling: float = 0.5
+    chain_coupling: float = 0.0
+    margin: float = 0.5
+    feedback: float = 0.62
+    readout_bits: int = 12
+    readout_unit: float = 64
+    readout_true: float = 1.2
+    readout_false: float = 3.79
+    gate: float | None = None
+
+    def sigma(self, config: Config) -> float:
+        """σ in LSB: less where `weight_bits` < 8, so that 4σ still fit."""
+        return self.spread * 2.0 ** min(0, config.weight_bits - 8)
+
+    def k(self, config: Config) -> float:
+        """K = σ√H: the field, in LSB, that stands for the papers' 1.0."""
+        return self.sigma(config) * math.sqrt(config.neurons)
+
+    def registers(self, config: Config) -> dict[str, int]:
+        """The registers that these settings decide, by name.
+
+        b = max(0, round(log2(λ_in √(H/N)))); F is kept as int8 << f with the smallest f that leaves
+        its spread at `FEEDBACK` or less.
+        """
+        k, unit = self.k(config), self.readout_unit * math.sqrt(config.total_neurons)
+        strength = self.input_strength * math.sqrt(config.neurons / config.inputs)
+        shifts = protocol.REGISTERS[0].high
+        return dict(
+            input_shift=min(shifts, max(0, round(math.log2(strength)))),
+            feedback_shift=min(shifts, max(0, math.ceil(math.log2(self.feedback * k / FEEDBACK)))),
+            self_coupling=round(self.self_coupling * k),
+            chain_coupling=round(self.chain_coupling * k),
+            margin=round((self.margin + self.self_coupling + self.chain_coupling) * k),
+            readout_margin_true=round(self.readout_true * unit),
+            readout_margin_false=round(self.readout_false * unit),
+            gate_enable=int(self.gate is not None),
+            gate=round((self.gate or 0) * unit),
+        )
+
+    def feedback_spread(self, config: Config) -> float:
+        """Standard deviation of a fresh F in int8 LSB, before the shift."""
+        return self.feedback * self.k(config) / (1 << self.registers(config)["feedback_shift"])
+
+
+PRESETS = {
+    "paper": Settings(),
+    "modules": Settings(readout_bits=14, readout_unit=256, feedback=0.9, gate=2.0),
+}
+"""`paper`: one module of a few hundred neurons, as in arXiv 2509.05041. `modules`: many small ones,
+gated."""
+
+
+def settings_of(preset: str | Settings) -> Settings:
+    """The settings of that name, or these. `ConfigError` for an unknown name."""
+    if isinstance(preset, Settings):
+        return preset
+    if preset not in PRESETS:
+        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
+    return PRESETS[preset]
