@@ -10,7 +10,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from relaxon.hw.lane import FACTOR_BITS, Lane, addend_layout, count_bits, target_layout
-from relaxon.hw.operation import Mode, element_shape, evaluation_layout
+from relaxon.hw.operation import Mode, element_shape, evaluation_layout, turns
 from relaxon.layout import Layout
 
 LANES = 16
@@ -48,8 +48,7 @@ class Cluster(wiring.Component):
     valid : In(lanes)
         At stage 4: lanes that hold a neuron.
     reported, sign : Out(lanes), envelope : Out(field_bits)
-        At stage 4; the envelope is the bitwise or of the valid lanes', or 0 if that evaluation was
-        for stability.
+        At stage 4; the envelope is the bitwise or of the valid lanes', or 0 if no neuron was to turn.
     """
 
     def __init__(self, layout: Layout, lanes: int):
@@ -104,7 +103,7 @@ class Cluster(wiring.Component):
         # Stage 1
         factor, target = (Signal.like(first[name]) for name in ("factor", "target"))
         m.d.sync += [factor.eq(first["factor"]), target.eq(first["target"])]
-        now, free = self._now, self._now.mode == Mode.FREE
+        now, free = self._now, (self._now.mode == Mode.FREE) | (self._now.mode == Mode.KEEP)
         group = first["target"].group
         drive_read, recur_read = (Signal.like(group, name=f"{n}_read") for n in ("drive", "recur"))
         m.d.sync += [
@@ -167,7 +166,7 @@ class Cluster(wiring.Component):
         m.d.sync += chain.eq(Mux(stages[0].mode == Mode.FREE, 0, self.chain_coupling))
 
         counts = Signal()
-        m.d.comb += counts.eq(stages[4].mode != Mode.STABILITY)
+        m.d.comb += counts.eq(turns(stages[4].mode))
         for p, lane in enumerate(lanes):
             m.d.comb += [
                 *(getattr(lane, f"evaluation{i}").eq(stages[i]) for i in range(1, 5)),

@@ -4,13 +4,15 @@ Nearly everything is a product, added to what was accumulated (operand and facto
 
     a column, an input's or a neuron's   element × ±2^(shift + 1)
     learning                             ±1      × 2^(shift + 1)
+    a state that is kept                 s       × 1
     a sweep                              s       × 2 J_D
     stability                            s       × (2 (J_D − κ) − 1)
 
 A and R are two memories, and R's adder takes the sum of A and the product: so an evaluation finds
 h = A + R + product there and, where A is read from a word that is always 0, an addition to R finds its
 sum. For stability the half LSB settles h = ±κ: s = +1 is stable at h − κ − ½ ≥ 0, s = −1 at
-h + κ + ½ < 0. The label is no part of an evaluation: its column is added to A, and taken off again.
+h + κ + ½ < 0. A state is kept where A and R are both read as 0, for ±½ has the sign of s. The label is
+no part of an evaluation: its column is added to A, and taken off again.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from amaranth.lib.wiring import In, Out
 
 from relaxon.cycles import timing
 from relaxon.hw.lane import FACTOR_BITS, addend_layout, target_layout
-from relaxon.hw.operation import Mode, element_shape, evaluation_layout
+from relaxon.hw.operation import Mode, element_shape, evaluation_layout, turns
 from relaxon.layout import Layout
 
 LANES = 8
@@ -113,15 +115,17 @@ class CompactLanes(wiring.Component):
             m.d.sync += factor.eq(shifted << 1)
         with m.Elif(now.mode == Mode.FREE):
             m.d.sync += factor.eq(0)
+        with m.Elif(now.mode == Mode.KEEP):
+            m.d.sync += factor.eq(1)
         with m.Elif(now.mode == Mode.SWEEP):
             m.d.sync += factor.eq(self.self_coupling << 1)
         with m.Else():
             m.d.sync += factor.eq(((self.self_coupling - self.margin) << 1) - 1)
         # The one word beyond those of the groups stays 0.
         group = Mux(now.valid, now.group, target.group)
-        adds_recur = ~now.valid & ~target.drive
-        drive_zero = adds_recur | (~now.valid & target.clear)
-        recur_zero = Mux(now.valid, now.mode == Mode.FREE, target.clear)
+        free, keeps = now.mode == Mode.FREE, now.mode == Mode.KEEP
+        drive_zero = Mux(now.valid, keeps, ~target.drive | target.clear)
+        recur_zero = Mux(now.valid, free | keeps, target.clear)
         drive_read, recur_read = (
             Signal(len(group) + 1, name=f"{name}_read") for name in ("drive", "recur")
         )
@@ -162,7 +166,7 @@ class CompactLanes(wiring.Component):
             negative = self._lane(m, p, product, drive_read, recur_read, where, (drives, recurs))
             m.d.comb += [
                 reported[p].eq(negative == states[3][p]),
-                sign[p].eq(Mux(mode[3] == Mode.STABILITY, states[3][p], ~negative)),
+                sign[p].eq(Mux(turns(mode[3]), ~negative, states[3][p])),
             ]
         return m
 

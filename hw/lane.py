@@ -15,6 +15,7 @@ from relaxon.hw.operation import (
     element_shape,
     evaluation_layout,
     group_bits,
+    turns,
 )
 from relaxon.layout import Layout
 
@@ -193,10 +194,10 @@ class Lane(wiring.Component):
         with m.If(third.valid):
             m.d.sync += [field.eq(partial + side), states[2].eq(states[1])]
         negative, old = field[-1], states[2]
-        stability = self.evaluation4.mode == Mode.STABILITY
+        mode = self.evaluation4.mode
         m.d.comb += [
-            self.reported.eq(negative == old),
-            self.sign.eq(Mux(stability, old, ~negative)),
+            self.reported.eq((negative == old) & (mode != Mode.KEEP)),
+            self.sign.eq(Mux(turns(mode), ~negative, old)),
             self.envelope.eq(field[:-1] ^ negative.replicate(len(addend))),
         ]
 

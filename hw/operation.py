@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Shape, unsigned
+from amaranth import Shape, Value, unsigned
 from amaranth.lib import data, enum
 from amaranth.utils import bits_for
 
@@ -32,10 +32,17 @@ class Mode(enum.Enum, shape=2):
 
     FREE = 0
     """h = A; neurons whose sign differs."""
-    SWEEP = 1
+    KEEP = 1
+    """None, and no neuron: the state stays."""
+    SWEEP = 2
     """h = R + A + J_D s + λ(…); neurons whose sign differs."""
-    STABILITY = 2
+    STABILITY = 3
     """The same h; neurons with s·h ≤ κ."""
+
+
+def turns(mode) -> Value:
+    """Neurons get the sign of their field; else they keep theirs."""
+    return (mode == Mode.FREE) | (mode == Mode.SWEEP)
 
 
 def group_bits(layout: Layout) -> int:

@@ -47,7 +47,7 @@ class Sequencer(wiring.Component):
 
     ::
 
-        IDLE ▶ INPUT ▶ SWEEP ▶ EVENT ▶ NEXT ─┬▶ SWEEP …
+        IDLE ▶ INPUT ▶ SWEEP ▶ EVENT ▶ NEXT ─┬▶ SWEEP …   (EVENT ▶ SWEEP: the next group's turn)
                                              ├▶ DECIDE ─┬▶ NEXT (gate not passed)
                                              │          └▶ IDLE
                                              └▶ STABILITY ▶ LEARN ▶ FINISH ▶ IDLE
@@ -138,6 +138,7 @@ class Sequencer(wiring.Component):
         self.remaining = Signal(8)
         self.moved = Signal(layout.row_bins)  # where the sweep under way has changed a neuron
         self.again = Signal()  # this phase has had a sweep
+        self.in_turn, self.ends = Signal(), Signal()  # a group at a time; it was the last one
         if layout.config.modules > 1 and not layout.serial:
             m.d.sync += self.coupled.eq(self.registers.chain_coupling != 0)
         self.invalid = Signal(init=1)
@@ -148,7 +149,11 @@ class Sequencer(wiring.Component):
         self.begins, early = Signal(), Signal()
         # Free fields are of A alone: R may change meanwhile.
         m.d.comb += [groups.bins.eq(self.moved), early.eq(self.free & (not layout.serial))]
-        m.d.sync += [self.more.eq(self.input_more), self.begins.eq(0)]
+        m.d.sync += [
+            self.more.eq(self.input_more),
+            self.begins.eq(0),
+            self.in_turn.eq(self.registers.sequential & ~self.free),
+        ]
         with m.If(self.begins):  # in time: nothing is reported in a sweep's first cycles
             m.d.sync += [self.moved.eq(0), self.apply.eq(early)]
         m.d.sync += [
@@ -272,8 +277,9 @@ class Sequencer(wiring.Component):
         access, registers = self.access, self.registers
         clamped = (self.sweeps == Phase.CLAMPED) & ~self.free & (not self.layout.serial)
         waited = Signal(range(self._settle + 1))
-        with m.State("SWEEP"):  # s' = sign(h) of every neuron, from the old states
-            self._evaluate(m, Mux(self.free, Mode.FREE, Mode.SWEEP), clamped)
+        free = Mux(registers.keep_state, Mode.KEEP, Mode.FREE)
+        with m.State("SWEEP"):  # s' = sign(h) of every neuron, or a group's, from the old states
+            self._evaluate(m, Mux(self.free, free, Mode.SWEEP), clamped)
             m.d.comb += self.evaluation.rest.eq(self.rest)
             if not self.layout.serial:
                 m.d.comb += [
@@ -282,7 +288,8 @@ class Sequencer(wiring.Component):
                     access.positive_a.eq(1),
                     access.shift.eq(registers.feedback_shift),
                 ]
-            with m.If(self.groups.last):
+            m.d.sync += self.ends.eq(self.groups.last)
+            with m.If(self.groups.last | self.in_turn):
                 m.d.sync += [waited.eq(0), self.apply.eq(self.free | ~self.coupled)]
                 m.next = "EVENT"
         with m.State("EVENT"):  # R += J[:, j] (s[j] − s'[j]), neuron by neuron; r likewise
@@ -292,6 +299,9 @@ class Sequencer(wiring.Component):
             with m.If(waited == self._settle - 1):
                 m.d.sync += self.apply.eq(1)
             with m.If(self.idle):
+                m.d.sync += self.apply.eq(0)
+                m.next = "SWEEP"
+            with m.If(self.idle & self.ends):
                 m.d.comb += self.swept.eq(1)
                 m.d.sync += [
                     self.outcome.sweeps.eq(self.outcome.sweeps + 1),
@@ -301,7 +311,6 @@ class Sequencer(wiring.Component):
                 # At a fixed point further sweeps would change nothing.
                 with m.If((self.moved == 0) & ~self.free):
                     m.d.sync += self.remaining.eq(0)
-                m.d.sync += self.apply.eq(0)
                 m.next = "NEXT"
 
     def _next(self, m: Module) -> None:
@@ -311,7 +320,7 @@ class Sequencer(wiring.Component):
                     self.remaining.eq(self.remaining - 1),
                     self.again.eq(1),
                     # Modules that are alone change no more once they have not changed.
-                    self.chooses.eq(self.again & ~self.coupled),
+                    self.chooses.eq(self.again & ~self.coupled & ~self.in_turn),
                 ]
                 m.next = "CHOOSE"
             with m.Else():

@@ -114,9 +114,10 @@ class ColumnStore(wiring.Component):
         reads, writes = Signal(), Signal()
         new = [Signal(signed(wire), name=f"new{p}") for p in range(lanes)]
         at = Signal.like(self.access.a)
-        learns, address, learn = delayed(
-            m, self._latency - 1, self.access.use == Use.LEARN, self.access.a, self.learn
-        )
+        learns, address, drive, learn = delayed(
+            m, self._latency - 1,
+            self.access.use == Use.LEARN, self.access.a, self.access.drive, self.learn,
+        )  # fmt: skip
         learn = data.View(learn_layout(layout), learn)
         m.d.sync += [
             changes.eq(learns),
@@ -131,6 +132,7 @@ class ColumnStore(wiring.Component):
             writes.eq(changed & ~reads),
             updater.mask.eq(learn.mask & changes.replicate(lanes)),
             updater.up.eq(learn.up),
+            updater.recurrent.eq(~drive),
             updater.old.eq(self.a),
             memory.address.eq(Mux(side.active, side.address, Mux(writes, at, self.access.a))),
             memory.data.eq(
@@ -193,7 +195,9 @@ class SkewedStore(wiring.Component):
         ]
         rows = self._row(m, access.a, learn.place, learn.wraps)
         # Stage 3, where the elements are: what becomes of them.
-        writes, mask, *row = delayed(m, 3, learning, learn.mask, access.a, learn.place, learn.wraps)
+        writes, mask, drive, *row = delayed(
+            m, 3, learning, learn.mask, access.drive, access.a, learn.place, learn.wraps
+        )
         written = self._row(m, *row)
         up, _ = rotate(m, learn.up, (-origin)[: self._bits], element=1, cycles=3)
         m.submodules.updater = updater = Updater(layout, banks)
@@ -231,6 +235,7 @@ class SkewedStore(wiring.Component):
         m.d.comb += [
             updater.mask.eq(mask & writes.replicate(banks)),
             updater.up.eq(up),
+            updater.recurrent.eq(~drive),
             updater.old.eq(Cat(found_b)),
         ]
 
@@ -335,8 +340,8 @@ class Updater(wiring.Component):
 
     Members
     -------
-    mask, up : In
-        Which couplings learn, and which of them go up.
+    mask, up, recurrent : In
+        Which couplings learn, which of them go up, and whether they are of J (they are of W).
     old : In, new : Out
         Before and, in the same cycle, after.
     moved, cut : Out
@@ -344,12 +349,14 @@ class Updater(wiring.Component):
     """
 
     def __init__(self, layout: Layout, size: int):
-        self._bits = layout.config.weight_bits - 1
+        config = layout.config
+        self._widths = {"recurrent": config.recurrent_bits - 1, "input": config.weight_bits - 1}
         elements = data.ArrayLayout(element_shape(layout), size)
         super().__init__(
             {
                 "mask": In(size),
                 "up": In(size),
+                "recurrent": In(1),
                 "old": In(elements),
                 "new": Out(elements),
                 "moved": Out(size),
@@ -362,13 +369,10 @@ class Updater(wiring.Component):
         cuts = Signal(len(self.mask))
         for p, element in enumerate(self.old):
             up, moves = self.up[p], Signal(name=f"moves{p}")
-            # The range is ±(2^bits − 1): its ends are found without subtracting, while ±1 is being
-            # added. Bits above are the sign's, if nobody wrote anything else.
-            low, high, sign = element[: self._bits], element[self._bits : -1], element[-1]
-            top = ~sign & (low.all() | high.any())
-            bottom = sign & ~(low[1:].any() & high.all())
+            ends = {bits: self._at_end(element, bits, up) for bits in self._widths.values()}
+            of_recurrent, of_input = (ends[bits] for bits in self._widths.values())
             m.d.comb += [
-                cuts[p].eq(Mux(up, top, bottom)),
+                cuts[p].eq(Mux(self.recurrent, of_recurrent, of_input) if len(ends) > 1 else of_input),
                 moves.eq(self.mask[p] & ~cuts[p]),
                 self.new[p].eq(
                     Mux(moves, element + Cat(Const(1, 1), (~up).replicate(len(element) - 1)), element)
@@ -376,6 +380,18 @@ class Updater(wiring.Component):
             ]
         m.d.sync += [self.moved.eq(self.mask & ~cuts), self.cut.eq(self.mask & cuts)]
         return m
+
+    @staticmethod
+    def _at_end(element: Value, bits: int, up: Value) -> Value:
+        """Whether a step in this direction would leave the range, ±(2^bits − 1).
+
+        Its ends are found without subtracting, while ±1 is being added. Bits above are the sign's, if
+        nobody wrote anything else.
+        """
+        low, high, sign = element[:bits], element[bits:-1], element[-1]
+        top = ~sign & (low.all() | high.any())
+        bottom = sign & ~(low[1:].any() & high.all())
+        return Mux(up, top, bottom)
 
 
 def from_host(layout: Layout, word) -> list:

@@ -282,6 +282,7 @@ class Strip(wiring.Component):
             access.two.eq(pair.two),
             access.positive_a.eq(pair.positive_a),
             access.positive_b.eq(pair.positive_b),
+            access.shift.eq(self.registers.recurrent_shift),
             access.twice.eq(~self.rest),
             access.group.eq(pair.tag.group - pair.tag.local + part),
             self.event.valid.eq(issues & last),
@@ -384,6 +385,7 @@ class Strip(wiring.Component):
         m.d.sync += states.eq(learner.positive)
         drive, group, up = delayed(m, store.change_latency, now.drive, now.group, states)
         lane_by_lane = len(up) == layout.strip_lanes
+        learned_shift = Mux(drive, registers.input_shift, registers.recurrent_shift)
         changed, learned = Signal.like(where), Signal.like(how)
         m.d.comb += [
             changed.valid.eq(1),
@@ -398,7 +400,7 @@ class Strip(wiring.Component):
             "target": Mux(change.valid, changed.as_value(), target),
             "factor": Mux(
                 change.valid,
-                factor_of(Const(1) if lane_by_lane else up, Mux(drive, registers.input_shift, 0), 0),
+                factor_of(Const(1) if lane_by_lane else up, learned_shift, 0),
                 factor_of(positive, shift, twice),
             ),
             "hit": change.hit,

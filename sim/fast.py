@@ -3,11 +3,11 @@
 Nothing is recomputed that did not change. The input field Σ W x and the recurrent field Σ J s
 outlive the sample; an input or a neuron that differs from before is an *event* that adds ±2 times
 its column, and learning corrects both fields by what it adds to the couplings. All of it is integer
-arithmetic, hence exact. The free sweep still starts every sample from rest.
+arithmetic, hence exact.
 
 Columns are what events read, so J and W are stored transposed: J as (M, j, i), W as (N, M·H).
-Neurons are numbered k = m·H + i, and H zeros on either side of the state stand for the missing
-neighbours of the first and the last module.
+Neurons are numbered k = m·H + i, so that those of a group are neighbours, and H zeros on either side of
+the state stand for the missing neighbours of the first and the last module.
 """
 
 from __future__ import annotations
@@ -44,12 +44,14 @@ class Memory(NamedTuple):
     next: np.ndarray  # (K,) int8: the state a sweep computes
     x: np.ndarray  # (N,) int8: the last input
     a: np.ndarray  # (K,) int32: Σ W x, not shifted
-    r: np.ndarray  # (K,) int32: Σ J s
+    r: np.ndarray  # (K,) int32: Σ J s, not shifted
     h: np.ndarray  # (K,) int32: scratch
     scores: np.ndarray  # (C,) int32
     unstable: np.ndarray  # (K,) int32: scratch, a list of neurons
     group: np.ndarray  # (K,) int32: `Layout.group`
     strip: np.ndarray  # (K,) int32: `Layout.strip`
+    at_once: np.ndarray  # (2,) int64: 0, K
+    in_turn: np.ndarray  # (groups + 1,) int64: the first neuron of every group, K
     marks: np.ndarray  # (groups, strips) int64: scratch, how many neurons are concerned
     visited: np.ndarray  # (groups,) uint8: scratch, groups that a sweep evaluates
     changed: np.ndarray  # (input words,) int64: scratch, how many inputs are
@@ -57,9 +59,10 @@ class Memory(NamedTuple):
     totals: np.ndarray  # (3,) int64: saturations, readout saturations, field envelope
 
 
+LIMITS = ("recurrent_max", "weight_max", "readout_max")
 Parameters = NamedTuple(  # type: ignore[misc]  # made from the one list of registers
     "Parameters",
-    [(name, np.int32) for name in (*(r.name for r in REGISTERS), "weight_max", "readout_max")],
+    [(name, np.int32) for name in (*(r.name for r in REGISTERS), *LIMITS)],
 )
 """The registers, and the ranges of J, W and of O."""
 
@@ -84,6 +87,8 @@ class Log(NamedTuple):
     weight_accesses: np.ndarray
 
 
+LARGE = 1 << 20
+"""Elements of an array that no longer fits a cache of 2 MB."""
 jit = numba.njit(nogil=True)  # compiled into the kernel, which is what numba keeps on disk
 _input_time, _event_time, _learn_time, _visit = (
     jit(f) for f in (cycles.input_time, cycles.event_time, cycles.learn_time, cycles.visit)
@@ -92,7 +97,7 @@ _input_time, _event_time, _learn_time, _visit = (
 
 @jit
 def _free_sweep(mem, par, tim, log, t, x):
-    """Apply the inputs that changed; `next` = sign A."""
+    """Apply the inputs that changed; `next` = sign A, or the state as it is."""
     mem.changed[:] = 0
     for n in range(x.size):
         if x[n] != mem.x[n] or mem.rebuild[0]:
@@ -103,6 +108,10 @@ def _free_sweep(mem, par, tim, log, t, x):
     log.input_changes[t] = mem.changed.sum()
     log.input_time[t], turns = _input_time(tim, mem.changed, mem.rebuild[0])
     log.weight_accesses[t] += turns * mem.marks.size
+    if par.keep_state:
+        size = mem.recurrent.shape[1]
+        mem.next[:] = mem.state[size : size + mem.next.size]
+        return
     scale = np.int32(1 << par.input_shift)
     envelope = np.int32(0)
     for k in range(mem.a.size):
@@ -121,68 +130,77 @@ def _add(field, column, sign):
 
 
 @jit
-def _fields(mem, par, label):
-    """h into `mem.h`, with the feedback of `label` unless it is −1."""
-    size, scale = mem.recurrent.shape[1], np.int32(1 << par.input_shift)
-    before, here, after = mem.state, mem.state[size:], mem.state[2 * size :]
-    for k in range(mem.h.size):
+def _fields(mem, par, label, first, end):
+    """h of neurons into `mem.h`, with the feedback of `label` unless it is −1."""
+    # Slices, here and below: of a loop from 0 the compiler knows that no index is negative.
+    size = mem.recurrent.shape[1]
+    before, here = mem.state[first:end], mem.state[size + first : size + end]
+    after = mem.state[2 * size + first : 2 * size + end]
+    h, r, a = mem.h[first:end], mem.r[first:end], mem.a[first:end]
+    inner, outer = np.int32(1 << par.recurrent_shift), np.int32(1 << par.input_shift)
+    for k in range(h.size):
         neighbours = np.int32(before[k]) + np.int32(after[k])
-        mem.h[k] = (
-            mem.r[k] + mem.a[k] * scale + par.self_coupling * np.int32(here[k])
+        h[k] = (
+            r[k] * inner + a[k] * outer + par.self_coupling * np.int32(here[k])
             + par.chain_coupling * neighbours
         )
     if label >= 0:
-        scale, column = np.int32(1 << par.feedback_shift), mem.feedback[label]
-        for k in range(mem.h.size):
-            mem.h[k] += scale * np.int32(column[k])
+        scale, column = np.int32(1 << par.feedback_shift), mem.feedback[label, first:end]
+        for k in range(h.size):
+            h[k] += scale * np.int32(column[k])
 
 
 @jit
-def _sweep(mem, par, label):
+def _evaluate(mem, par, label, first, end):
     """`next` = sign h."""
-    _fields(mem, par, label)
-    envelope = np.int32(0)
-    for k in range(mem.h.size):
-        envelope |= mem.h[k] ^ (mem.h[k] >> 31)
-        mem.next[k] = 1 if mem.h[k] >= 0 else -1
+    _fields(mem, par, label, first, end)
+    h, new, envelope = mem.h[first:end], mem.next[first:end], np.int32(0)
+    for k in range(h.size):
+        envelope |= h[k] ^ (h[k] >> 31)
+        new[k] = 1 if h[k] >= 0 else -1
     mem.totals[2] |= envelope
 
 
 @jit
-def _move(mem, tim, log, t, first, free):
-    """Make `next` the state; every neuron that differs is an event. Returns how many.
+def _move(mem, first, end):
+    """Make `next` the state of neurons; every one that differs is an event. Returns how many."""
+    size, moved = mem.recurrent.shape[1], 0
+    new, state = mem.next[first:end], mem.state[size + first : size + end]
+    for at in range(new.size):
+        turns = new[at] != state[at]
+        if turns or mem.rebuild[0]:
+            k = first + at
+            moved += 1
+            mem.marks[mem.group[k], mem.strip[k]] += 1
+            if turns:
+                state[at] = new[at]
+                m = k // size
+                _add(mem.r[m * size : (m + 1) * size], mem.recurrent[m, k - m * size], new[at])
+    return moved
 
-    `first`: this is the first sweep of its phase; `free`: it is the free one.
-    """
-    modules, size, _ = mem.recurrent.shape
-    flips = 0
-    _visit(tim, mem.visited, mem.marks, first)
-    mem.marks[:] = 0
-    for m in range(modules):
-        state, r = mem.state[(m + 1) * size : (m + 2) * size], mem.r[m * size : (m + 1) * size]
-        new = mem.next[m * size : (m + 1) * size]
-        for j in range(size):
-            if new[j] != state[j] or mem.rebuild[0]:
-                flips += 1
-                k = m * size + j
-                mem.marks[mem.group[k], mem.strip[k]] += 1
-            if new[j] != state[j]:
-                state[j] = new[j]
-                _add(r, mem.recurrent[m, j], new[j])
+
+@jit
+def _count_sweep(mem, tim, log, t, free):
+    """Count a sweep, the free one or not, and what its events cost."""
     evaluations, time, turns = _event_time(tim, mem.visited, mem.marks, free)
     log.sweeps[t] += 1
     log.evaluations[t] += evaluations
     log.event_time[t] += time
     log.weight_accesses[t] += turns * tim.parts
-    return flips
 
 
 @jit
 def _phase(mem, par, tim, log, t, most, label):
-    """At most this many synchronous sweeps; one that flips nothing is the last."""
+    """At most this many sweeps; one that flips nothing is the last."""
+    turns = mem.in_turn if par.sequential else mem.at_once
     for sweep in range(most):
-        _sweep(mem, par, label)
-        flips = _move(mem, tim, log, t, sweep == 0, False)
+        _visit(tim, mem.visited, mem.marks, sweep == 0)
+        mem.marks[:] = 0
+        flips = 0
+        for turn in range(turns.size - 1):
+            _evaluate(mem, par, label, turns[turn], turns[turn + 1])
+            flips += _move(mem, turns[turn], turns[turn + 1])
+        _count_sweep(mem, tim, log, t, False)
         log.flips[t] += flips
         if label >= 0 and tim.label == 0:
             log.weight_accesses[t] += mem.visited.sum() * mem.marks.shape[1]
@@ -220,7 +238,7 @@ def _right(scores, y, gate):
 @jit
 def _learn(mem, par, tim, log, t, y):
     """The learning step, decided from the old couplings."""
-    _fields(mem, par, -1)
+    _fields(mem, par, -1, 0, mem.h.size)
     size = mem.recurrent.shape[1]
     state = mem.state[size : size + mem.h.size]
     mem.marks[:] = 0
@@ -230,31 +248,23 @@ def _learn(mem, par, tim, log, t, y):
             mem.unstable[unstable] = k
             unstable += 1
             mem.marks[mem.group[k], mem.strip[k]] += 1
-    for at in range(unstable):
-        k = mem.unstable[at]
-        if par.learn_recurrent:
-            m, i = k // size, k % size
-            first = m * size
-            cut = 0
-            for j in range(size):
-                step = state[k] * state[first + j]
-                if j != i:
-                    if mem.recurrent[m, j, i] * step == par.weight_max:
-                        cut += 1
-                    else:
-                        mem.recurrent[m, j, i] += step
-            mem.r[k] += state[k] * (size - 1 - cut)
-            mem.totals[0] += cut
-        if par.learn_input:
-            cut = 0
-            for n in range(mem.x.size):
-                step = state[k] * mem.x[n]
-                if mem.input[n, k] * step == par.weight_max:
-                    cut += 1
-                else:
-                    mem.input[n, k] += step
-            mem.a[k] += state[k] * (mem.x.size - cut)
-            mem.totals[0] += cut
+    learners = mem.unstable[:unstable]
+    if par.learn_recurrent:
+        first = 0
+        while first < unstable:  # module by module
+            m, end = learners[first] // size, first
+            while end < unstable and learners[end] // size == m:
+                end += 1
+            own = state[m * size : (m + 1) * size]
+            mem.totals[0] += _learn_array(
+                mem.recurrent[m], learners[first:end], m * size, True, state, own, mem.r,
+                par.recurrent_max,
+            )
+            first = end
+    if par.learn_input:
+        mem.totals[0] += _learn_array(
+            mem.input, learners, 0, False, state, mem.x, mem.a, par.weight_max
+        )
     classes = 0
     if par.learn_readout:
         for c in range(mem.scores.size):
@@ -270,6 +280,39 @@ def _learn(mem, par, tim, log, t, y):
     log.unstable[t] = unstable
     log.learn_time[t], used = _learn_time(tim, mem.marks, classes)
     log.weight_accesses[t] += used
+
+
+@jit
+def _learn_array(columns, learners, base, within, state, signs, field, limit):
+    """The couplings to the neurons that learn, from what has these signs, and their fields; returns
+    how many were cut. The columns begin with neuron `base`; `within`: they are those neurons' own.
+
+    What is large is learned column by column, as it lies in memory: that is twice as fast there.
+    """
+    total = 0
+    if columns.size >= LARGE:
+        for c in range(signs.size):
+            for k in learners:
+                step = state[k] * signs[c]
+                if not within or c != k - base:
+                    if columns[c, k - base] * step == limit:
+                        total += 1
+                    else:
+                        columns[c, k - base] += step
+                        field[k] += state[k]
+        return total
+    for k in learners:
+        cut, i = 0, k - base
+        for c in range(signs.size):
+            step = state[k] * signs[c]
+            if not within or c != i:
+                if columns[c, i] * step == limit:
+                    cut += 1
+                else:
+                    columns[c, i] += step
+        field[k] += state[k] * (signs.size - within - cut)
+        total += cut
+    return total
 
 
 @jit
@@ -294,7 +337,10 @@ def _compiled(stamp):
             return
         for t in range(x.shape[0]):
             _free_sweep(mem, par, tim, log, t, x[t])
-            log.moves[t] = _move(mem, tim, log, t, True, True)
+            mem.visited[:] = 1
+            mem.marks[:] = 0
+            log.moves[t] = _move(mem, 0, mem.h.size)
+            _count_sweep(mem, tim, log, t, True)
             mem.rebuild[0] = 0
             if par.gate_enable or not train:
                 _phase(mem, par, tim, log, t, par.sweeps_infer, -1)
@@ -333,6 +379,7 @@ class FastModel:
         self.config = config
         m, h, n, c = config.modules, config.neurons, config.inputs, config.classes
         k, layout = m * h, Layout(config)
+        group = layout.group.reshape(-1)
         self._memory = Memory(
             recurrent=np.zeros((m, h, h), np.int16),
             input=np.zeros((n, k), np.int16),
@@ -346,8 +393,10 @@ class FastModel:
             h=np.zeros(k, np.int32),
             scores=np.zeros(c, np.int32),
             unstable=np.zeros(k, np.int32),
-            group=layout.group.reshape(-1).astype(np.int32),
+            group=group.astype(np.int32),
             strip=layout.strip.reshape(-1).astype(np.int32),
+            at_once=np.array([0, k], np.int64),
+            in_turn=np.searchsorted(group, np.arange(layout.groups + 1)),
             marks=np.zeros((layout.groups, layout.strips), np.int64),
             visited=np.ones(layout.groups, np.uint8),
             changed=np.zeros(-(-n // layout.input_word), np.int64),
@@ -435,7 +484,7 @@ class FastModel:
 
     def _run(self, x: npt.NDArray[np.int8], y: npt.NDArray[np.uint8], train: bool) -> Log:
         c, n = self.config, len(x)
-        values = [*c.registers.as_dict().values(), c.weight_max, c.readout_max]
+        values = [*c.registers.as_dict().values(), *(getattr(c, name) for name in LIMITS)]
         self._count()
         log = Log(
             prediction=np.zeros(n, np.uint8),

@@ -4,11 +4,16 @@ Sizes are M modules, H neurons each, N inputs, C classes. With the state s[m, i]
 x[n] = ±1 and the label y, every neuron's field is an exact integer::
 
     A[m, i] = (Σ_n W[m, i, n] x[n]) << b
-    h[m, i] = Σ_j J[m, i, j] s[m, j] + A[m, i] + J_D s[m, i] + λ (s[m−1, i] + s[m+1, i])
+    R[m, i] = (Σ_j J[m, i, j] s[m, j]) << r
+    h[m, i] = R[m, i] + A[m, i] + J_D s[m, i] + λ (s[m−1, i] + s[m+1, i])
               [+ F[m, i, y] << f   while the label is clamped]
 
-A sample relaxes from rest (s = sign A, then synchronous sweeps s = sign h), is read out
+A sample relaxes from rest (s = sign A, then sweeps s = sign h, all neurons at once), is read out
 (r[c] = Σ O[c, m, i] s[m, i]), and in training every neuron with s·h ≤ κ learns one LSB.
+
+Two registers change how it relaxes: with `keep_state` it starts from the state as it is, not from
+rest; with `sequential` a sweep updates one group of the layout after another, each from the newest
+state.
 
 Gateware, fast path and files agree with this module bit for bit.
 """
@@ -137,7 +142,7 @@ class Model:
     # ---- its steps --------------------------------------------------------------------------
 
     def _start(self, x: npt.NDArray[np.int8]) -> None:
-        """The free sweep, from rest: s = sign A."""
+        """The free sweep, from rest: s = sign A; or one that turns no neuron."""
         a = self._activity = Activity.zeros(1)
         self._layout, self._timing = Layout(self.config), timing(self.config)
         changed = (x != self._x) | self.rebuild
@@ -150,8 +155,10 @@ class Model:
         a.weight_accesses[0] = turns * self._layout.groups * self._layout.strips
 
         self._a = (self.input @ self._x) << self.registers.input_shift
-        self._envelope(self._a)
-        state = _sign(self._a)
+        state = self.state
+        if not self.registers.keep_state:
+            self._envelope(self._a)
+            state = _sign(self._a)
         a.moves[0] = self._move((state != self.state) | self.rebuild, free=True)
         self.state = state
         self.rebuild = False
@@ -182,31 +189,38 @@ class Model:
         np.add.at(marks, (self._layout.group[which], self._layout.strip[which]), 1)
         return marks
 
-    def _fields(self, label: int | None = None, sweep: bool = True) -> Ints:
-        """h of every neuron, (M, H), for a sweep or for their stability."""
+    def _fields(self, label: int | None = None) -> Ints:
+        """h of every neuron, (M, H)."""
         r, s = self.registers, self.state.astype(np.int64)
         neighbours = np.zeros_like(s)
         neighbours[1:] += s[:-1]
         neighbours[:-1] += s[1:]
-        h = np.einsum("mij,mj->mi", self.recurrent, s) + self._a
+        h = (np.einsum("mij,mj->mi", self.recurrent, s) << r.recurrent_shift) + self._a
         h += r.self_coupling * s + r.chain_coupling * neighbours
         if label is not None:
             h += self.feedback[:, :, label] << r.feedback_shift
-        if sweep:
-            self._envelope(h)
         return h
 
     def _phase(self, most: int, label: int | None = None) -> None:
-        """At most this many synchronous sweeps; one that flips nothing is the last."""
+        """At most this many sweeps; one that flips nothing is the last."""
         for sweep in range(most):
-            state = _sign(self._fields(label))
+            before = self.state
+            for turn in self._turns():
+                h = self._fields(label)
+                self._envelope(h[turn])
+                self.state = np.where(turn, _sign(h), self.state)
             flips = self._move(
-                state != self.state, first=sweep == 0, clamped=label is not None
+                self.state != before, first=sweep == 0, clamped=label is not None
             )
-            self.state = state
             self._activity.flips[0] += flips
             if flips == 0:
                 break
+
+    def _turns(self) -> list[npt.NDArray[np.bool_]]:
+        """The neurons that a sweep updates at once, turn after turn: all, or a group each."""
+        if not self.registers.sequential:
+            return [np.ones(self.state.shape, bool)]
+        return [self._layout.group == group for group in range(self._layout.groups)]
 
     def _decide(self) -> Ints:
         """The class scores r of the present state, (C,)."""
@@ -215,12 +229,12 @@ class Model:
     def _learn(self, scores: Ints, y: int) -> int:
         """The learning step, decided from the old couplings; returns the unstable neurons."""
         r, c, s = self.registers, self.config, self.state.astype(np.int64)
-        unstable = s * self._fields(sweep=False) <= r.margin
+        unstable = s * self._fields() <= r.margin
         u = unstable * s
         if r.learn_recurrent:
             wanted = self.recurrent + u[:, :, None] * s[:, None, :]
             np.einsum("mii->mi", wanted)[:] = 0  # no neuron has a coupling to itself
-            self._saturate("recurrent", wanted, c.weight_max, "saturations")
+            self._saturate("recurrent", wanted, c.recurrent_max, "saturations")
         if r.learn_input:
             wanted = self.input + u[:, :, None] * self._x
             self._saturate("input", wanted, c.weight_max, "saturations")

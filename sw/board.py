@@ -146,7 +146,8 @@ class Board(ABC):
 
     @abstractmethod
     def write(self, name: str, array: npt.ArrayLike) -> None:
-        """Write a coupling array or the state."""
+        """Write a coupling array, or the state, from which the next sample starts where the register
+        `keep_state` is 1."""
 
     @property
     @abstractmethod

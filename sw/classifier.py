@@ -19,7 +19,7 @@ from relaxon.config import Config
 from relaxon.couplings import Couplings
 from relaxon.errors import ConfigError
 
-SIZES = {"modules": (8, 32), "paper": (1, 256)}
+SIZES = {"modules": (8, 32), "patient": (8, 32), "paper": (1, 256)}
 """Modules and neurons per module where they are left to the preset."""
 
 
@@ -31,9 +31,10 @@ class RelaxonClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     preset
-        Registers of many small gated modules (``"modules"``) or of one large one (``"paper"``).
+        Registers of many small gated modules (``"modules"``; ``"patient"``: better after 20 epochs and
+        more) or of one large one (``"paper"``).
     modules, neurons
-        M, and H per module; by default 8 × 32 for ``"modules"``, 1 × 256 for ``"paper"``.
+        M, and H per module; by default 8 × 32, and 1 × 256 for ``"paper"``.
     epochs
         Passes over the training data in `fit`.
     coding
@@ -46,7 +47,8 @@ class RelaxonClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     inputs
         Bits of the projection.
     lanes
-        Neurons per clock cycle of the board; of no influence on the result.
+        Neurons per clock cycle of the board; of no influence on the result, unless `registers` say
+        ``{"sequential": 1}``.
     weight_bits
         Width of J and W.
     registers

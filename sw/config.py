@@ -42,6 +42,9 @@ class Registers:
     learn_recurrent: int = 1
     learn_input: int = 1
     learn_readout: int = 1
+    keep_state: int = 0
+    sequential: int = 0
+    recurrent_shift: int = 0
 
     def __post_init__(self) -> None:
         for register in protocol.REGISTERS:
@@ -70,15 +73,17 @@ class Config:
     ----------
     modules, neurons, inputs, classes
         M, H (per module), N and C.
-    weight_bits, readout_bits
-        Width of J and W, and of O, sign included; the values are symmetric, ±(2^(bits−1)−1).
+    weight_bits, recurrent_bits, readout_bits
+        Width of W, of J (by default that of W; `replace` keeps it) and of O, sign included; the values
+        are symmetric, ±(2^(bits−1)−1).
     lanes
-        P: neurons computed per clock cycle.
+        P: neurons computed per clock cycle. What is computed does not depend on it, unless the register
+        `sequential` is 1.
     store
         Weight store: "skewed" or, for single-port memory, "column" (`relaxon.protocol.STORES`).
         What is computed does not depend on it, only how fast; "column" has no chain coupling.
     registers
-        Run-time parameters; by default the papers' (`Config.preset` has the two named sets).
+        Run-time parameters; by default the papers' (`Config.preset` has the named sets).
     field_bits
         Width of a field; by default what `field_bound` needs, and at least 16.
 
@@ -98,6 +103,7 @@ class Config:
     store: str = "skewed"
     registers: Registers = None  # type: ignore[assignment]  # filled in by __post_init__
     field_bits: int = None  # type: ignore[assignment]  # likewise
+    recurrent_bits: int = None  # type: ignore[assignment]  # likewise
 
     LIMITS = {
         "modules": (1, 1024),
@@ -105,6 +111,7 @@ class Config:
         "inputs": (1, 4096),
         "classes": (2, 64),
         "weight_bits": (3, 16),
+        "recurrent_bits": (3, 16),
         "readout_bits": (4, 16),
         "lanes": (2, 256),
     }
@@ -112,6 +119,8 @@ class Config:
     """All modules together: the per-sample reply counts unstable neurons in 16 bits."""
 
     def __post_init__(self) -> None:
+        if self.recurrent_bits is None:
+            object.__setattr__(self, "recurrent_bits", self.weight_bits)
         for name, (low, high) in self.LIMITS.items():
             value = _integer(name, getattr(self, name))
             object.__setattr__(self, name, value)
@@ -145,7 +154,7 @@ class Config:
         `registers` entries may be overridden one by one with a dict: ``registers={"gate": 9}``.
         """
         sizes.setdefault("readout_bits", settings_of(name).readout_bits)
-        if name == "modules":
+        if name in ("modules", "patient"):
             sizes.setdefault("modules", 32)
             sizes.setdefault("neurons", 32)
         overrides = sizes.pop("registers", None) or {}
@@ -164,8 +173,13 @@ class Config:
 
     @property
     def weight_max(self) -> int:
-        """Largest value of an element of J or W; the smallest is its negative."""
+        """Largest value of an element of W; the smallest is its negative."""
         return (1 << (self.weight_bits - 1)) - 1
+
+    @property
+    def recurrent_max(self) -> int:
+        """Largest value of an element of J."""
+        return (1 << (self.recurrent_bits - 1)) - 1
 
     @property
     def readout_max(self) -> int:
@@ -180,13 +194,13 @@ class Config:
     def field_bound(self, registers: Registers) -> int:
         """Largest |h| (feedback included) that any weights, state and input can produce.
 
-        |A| ≤ N·w·2^b, |R| ≤ (H−1)·w, |J_D| for the neuron itself, |λ| from each neighbour and
-        2^7·2^f from the label, with w = 2^(weight_bits−1)−1. (F is not symmetric: −128 is legal.)
+        |A| ≤ N·|W|·2^b, |R| ≤ (H−1)·|J|·2^r, |J_D| for the neuron itself, |λ| from each neighbour
+        and 2^7·2^f from the label. (F is not symmetric: −128 is legal.)
         """
         r, neighbours = registers, min(2, self.modules - 1)
         return (
             (self.inputs * self.weight_max << r.input_shift)
-            + (self.neurons - 1) * self.weight_max
+            + ((self.neurons - 1) * self.recurrent_max << r.recurrent_shift)
             + abs(r.self_coupling)
             + neighbours * abs(r.chain_coupling)
             + (1 << (FEEDBACK_BITS - 1) << r.feedback_shift)

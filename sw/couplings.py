@@ -41,7 +41,6 @@ class Couplings:
     def fresh(cls, config: Config, seed: int, preset: str | Settings = "paper") -> Couplings:
         """Random couplings before learning: J, W ~ round(N(0, σ²)), F scaled as `preset` says, O = 0."""
         settings = settings_of(preset)
-        sigma = settings.sigma(config)
         rng = np.random.default_rng(seed)
         m, h, n, c = config.modules, config.neurons, config.inputs, config.classes
 
@@ -49,11 +48,11 @@ class Couplings:
             values = np.rint(rng.normal(0.0, spread, shape))
             return np.clip(values, -limit, limit).astype(np.int16)
 
-        recurrent = normal(sigma, config.weight_max, m, h, h)
+        recurrent = normal(settings.sigma(config.recurrent_bits), config.recurrent_max, m, h, h)
         recurrent[:, np.arange(h), np.arange(h)] = 0
         return cls(
             recurrent=recurrent,
-            input=normal(sigma, config.weight_max, m, h, n),
+            input=normal(settings.sigma(config.weight_bits), config.weight_max, m, h, n),
             feedback=normal(settings.feedback_spread(config), 127, m, h, c),
             readout=np.zeros((c, m, h), np.int16),
         )
@@ -62,8 +61,8 @@ class Couplings:
         """Return couplings of int16 that fit `config`, or raise `DataError` naming what does not."""
         m, h, n, c = config.modules, config.neurons, config.inputs, config.classes
         shapes = dict(recurrent=(m, h, h), input=(m, h, n), feedback=(m, h, c), readout=(c, m, h))
-        w, o = config.weight_max, config.readout_max
-        ranges = dict(recurrent=(-w, w), input=(-w, w), feedback=(-128, 127), readout=(-o, o))
+        j, w, o = config.recurrent_max, config.weight_max, config.readout_max
+        ranges = dict(recurrent=(-j, j), input=(-w, w), feedback=(-128, 127), readout=(-o, o))
         checked = {}
         for name in self.NAMES:
             array = np.asarray(getattr(self, name))

@@ -57,7 +57,8 @@ class Timing(NamedTuple):
     the cycles of a decision, `readout` those in which the readout learns all its words (skewed) or a
     class (column store), `parts` the groups of a module, `learn_step` the cycles in which a neuron
     (skewed) or a group (column store) learns and `learn_start` what precedes the first, `learn_end`
-    what follows the last; `coupled` is 1 where modules are coupled in a chain.
+    what follows the last; `coupled` is 1 where modules are coupled in a chain, `sequential` where the
+    groups of a sweep are updated in turn.
     """
 
     groups: int
@@ -78,6 +79,7 @@ class Timing(NamedTuple):
     learn_end: int
     skewed: int
     coupled: int
+    sequential: int
 
 
 def timing(config: Config) -> Timing:
@@ -121,6 +123,7 @@ def timing(config: Config) -> Timing:
         learn_end=3 if skewed else latency + 2,
         skewed=int(skewed),
         coupled=int(config.modules > 1 and r.chain_coupling != 0),
+        sequential=r.sequential,
     )
 
 
@@ -137,34 +140,40 @@ def input_time(t: Timing, changed: Any, anew: bool) -> tuple[int, int]:
 
 
 def event_time(t: Timing, visited: Any, moved: Any, free_sweep: bool) -> tuple[int, int, int]:
-    """Cycles of a sweep's evaluations, those from their end to that of its events, and turns, from
-    the groups visited and the neurons that moved in every (group, strip)."""
-    groups = visited.sum()
-    end, turns, earliest = groups + t.latency + t.quiet, 0, 0
-    if t.skewed == 0:
-        earliest = groups + SCAN
-    elif not free_sweep:
-        earliest = groups
-    if t.coupled and not free_sweep:
-        earliest = groups + t.latency + SCAN
-    for strip in range(moved.shape[1]):
-        free, at = 0, 0
-        for group in range(moved.shape[0]):
-            n = -(-moved[group, strip] // t.columns)
-            if n > 0:
-                arrival = max(at + t.latency + t.report + SCAN, earliest)
-                free = max(arrival, free) + n * t.parts
-                turns += n
-            at += visited[group]
-        if free > 0:
-            end = max(end, free + 1)
-    return groups, end - groups + 1, turns
+    """Cycles of a sweep's evaluations, those from their end to that of its events (in turn: summed over
+    the groups), and turns, from the groups visited and the neurons that moved in every (group,
+    strip)."""
+    time, turns, together = 0, 0, moved.shape[0]
+    if t.sequential and not free_sweep:
+        together = 1
+    for first in range(0, moved.shape[0], together):
+        groups = visited[first : first + together].sum()
+        end, earliest = groups + t.latency + t.quiet, 0
+        if t.skewed == 0:
+            earliest = groups + SCAN
+        elif not free_sweep:
+            earliest = groups
+        if t.coupled and not free_sweep:
+            earliest = groups + t.latency + SCAN
+        for strip in range(moved.shape[1]):
+            free, at = 0, 0
+            for group in range(first, first + together):
+                n = -(-moved[group, strip] // t.columns)
+                if n > 0:
+                    arrival = max(at + t.latency + t.report + SCAN, earliest)
+                    free = max(arrival, free) + n * t.parts
+                    turns += n
+                at += visited[group]
+            if free > 0:
+                end = max(end, free + 1)
+        time += end - groups + 1
+    return visited.sum(), time, turns
 
 
 def visit(t: Timing, visited: Any, moved: Any, first: bool) -> None:
-    """Mark the groups that a sweep evaluates: all of them in the first one of a phase or where
-    modules are coupled, else the bins of rows in which a neuron moved before (`moved`)."""
-    if first or t.coupled:
+    """Mark the groups that a sweep evaluates: all of them in the first one of a phase, where modules
+    are coupled or in turn, else the bins of rows in which a neuron moved before (`moved`)."""
+    if first or t.coupled or t.sequential:
         visited[:] = 1
         return
     visited[:] = 0

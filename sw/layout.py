@@ -73,7 +73,7 @@ class Layout:
         self.slots = self.groups * self.lanes
         """Places for neurons, padding included."""
 
-        self.element_bits = max(config.weight_bits, FEEDBACK_BITS)
+        self.element_bits = max(config.weight_bits, config.recurrent_bits, FEEDBACK_BITS)
         self.input_base = 0
         self.recurrent_base = self.groups * config.inputs
         self.feedback_base = self.groups * (config.inputs + config.neurons)

@@ -50,7 +50,7 @@ def plot_couplings(config: Config, before: Couplings, after: Couplings, path: Pa
         arrays = [getattr(before, name), getattr(after, name)]
         if name == "recurrent":
             arrays = [array[:, off_diagonal] for array in arrays]
-        limit = config.weight_max
+        limit = max(config.weight_max, config.recurrent_max)
         if name == "readout":
             limit = max(1, *(int(np.abs(array).max(initial=0)) for array in arrays))
         step = max(1, 2 * limit // 64)

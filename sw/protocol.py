@@ -17,7 +17,7 @@ import enum
 import struct
 from dataclasses import dataclass
 
-VERSION = 4
+VERSION = 5
 """Protocol version; a host refuses a board that speaks another one."""
 
 SLOTS = 16
@@ -143,7 +143,8 @@ Bit n%8 of byte n//8 is 1 where x[n] = +1; unused bits are ignored."""
 
 IDENTITY = Fields(
     nonce="u32", version="u8", expected="u8", opened="u8", build="u32", modules="u16",
-    neurons="u16", inputs="u16", classes="u16", weight_bits="u8", readout_bits="u8", lanes="u16",
+    neurons="u16", inputs="u16", classes="u16", weight_bits="u8", recurrent_bits="u8",
+    readout_bits="u8", lanes="u16",
     store="u8", field_bits="u8", rx_bytes="u16", slot_bytes="u16", clock_hz="u32",
     features="u8",
 )
@@ -216,6 +217,16 @@ REGISTERS = (
     Register("learn_recurrent", 1, False, "1: J learns"),
     Register("learn_input", 1, False, "1: W learns"),
     Register("learn_readout", 1, False, "1: O learns"),
+    Register(
+        "keep_state", 1, False,
+        "1: a sample starts from the state as it is, not from rest: its free sweep turns no neuron",
+    ),
+    Register(
+        "sequential", 1, False,
+        "1: the groups of a sweep (what the lanes compute in one cycle) are updated in turn, each from "
+        "the newest state; so what is computed depends on the lanes",
+    ),
+    Register("recurrent_shift", 3, False, "r: the recurrent field is (J s) << r"),
 )
 
 COUNTERS = (

@@ -89,7 +89,7 @@ class Script:
         self.layout = layout = Layout(config)
         self.registers: Registers = default_registers(config)
         config.check_registers(self.registers)
-        self.value_bits = min(8, config.weight_bits, config.readout_bits) - 1
+        self.value_bits = min(8, config.weight_bits, config.recurrent_bits, config.readout_bits) - 1
         self.checkered = layout.strip_lanes % 2 == 0 and config.neurons % 2 == 0
 
         def access(opcode: Opcode, space: Space) -> Step:

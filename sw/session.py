@@ -46,6 +46,7 @@ class Identity:
     inputs: int
     classes: int
     weight_bits: int
+    recurrent_bits: int
     readout_bits: int
     lanes: int
     store: int

@@ -60,26 +60,39 @@ class Settings:
     readout_false: float = 3.79
     gate: float | None = None
 
-    def sigma(self, config: Config) -> float:
-        """σ in LSB: less where `weight_bits` < 8, so that 4σ still fit."""
-        return self.spread * 2.0 ** min(0, config.weight_bits - 8)
+    def sigma(self, bits: int) -> float:
+        """σ of couplings of so many bits, in their LSB: less where these are fewer than 8, so that 4σ
+        still fit."""
+        return self.spread * 2.0 ** min(0, bits - 8)
 
     def k(self, config: Config) -> float:
-        """K = σ√H: the field, in LSB, that stands for the papers' 1.0."""
-        return self.sigma(config) * math.sqrt(config.neurons)
+        """K = σ√H: the field, in LSB, that stands for the papers' 1.0.
+
+        Where J has a larger LSB than W, r makes up for it; where W has, b does.
+        """
+        widest = max(config.recurrent_bits, config.weight_bits)
+        shifted = self.sigma(config.recurrent_bits)
+        if config.recurrent_bits < widest:
+            shifted = self.sigma(widest)
+        return shifted * math.sqrt(config.neurons)
 
     def registers(self, config: Config) -> dict[str, int]:
         """The registers that these settings decide, by name.
 
-        b = max(0, round(log2(λ_in √(H/N)))); F is kept as int8 << f with the smallest f that leaves
-        its spread at `FEEDBACK` or less.
+        b = max(0, round(log2(λ_in √(H/N)))), more where W has a larger LSB than J; r where J has. F is
+        kept as int8 << f with the smallest f that leaves its spread at `FEEDBACK` or less.
         """
         k, unit = self.k(config), self.readout_unit * math.sqrt(config.total_neurons)
+        feedback = max(1, self.feedback * k / FEEDBACK)
+        finer = round(
+            math.log2(self.sigma(config.recurrent_bits) / self.sigma(config.weight_bits))
+        )
         strength = self.input_strength * math.sqrt(config.neurons / config.inputs)
         shifts = protocol.REGISTERS[0].high
         return dict(
-            input_shift=min(shifts, max(0, round(math.log2(strength)))),
-            feedback_shift=min(shifts, max(0, math.ceil(math.log2(self.feedback * k / FEEDBACK)))),
+            input_shift=min(shifts, max(0, round(math.log2(strength)) + max(0, finer))),
+            recurrent_shift=min(shifts, max(0, -finer)),
+            feedback_shift=min(shifts, math.ceil(math.log2(feedback))),
             self_coupling=round(self.self_coupling * k),
             chain_coupling=round(self.chain_coupling * k),
             margin=round((self.margin + self.self_coupling + self.chain_coupling) * k),
@@ -97,9 +110,11 @@ class Settings:
 PRESETS = {
     "paper": Settings(),
     "modules": Settings(readout_bits=14, readout_unit=256, feedback=0.9, gate=2.0),
+    "patient": Settings(readout_bits=15, readout_unit=512, feedback=0.9, gate=4.0),
 }
 """`paper`: one module of a few hundred neurons, as in arXiv 2509.05041. `modules`: many small ones,
-gated."""
+gated; it learns quickly. `patient`: the same with a finer readout and a higher gate: better after 20
+epochs and more (docs/results.md has both)."""
 
 
 def settings_of(preset: str | Settings) -> Settings:

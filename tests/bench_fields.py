@@ -108,7 +108,10 @@ async def fields_are_what_the_couplings_say(dut):
         drive = model.read("input") @ last
         recur = np.einsum("mij,mj->mi", model.read("recurrent").astype(np.int64), state)
         done = part.stop
-        wanted = {"drive": drive << config.registers.input_shift, "recur": recur}
+        wanted = {
+            "drive": drive << config.registers.input_shift,
+            "recur": recur << config.registers.recurrent_shift,
+        }
         for name, values in wanted.items():
             found = fields.read(name)
             assert np.array_equal(found, values), f"{name} after {done} samples: {found - values}"

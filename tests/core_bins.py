@@ -196,7 +196,8 @@ class MachineBins:
             "core: sweeps",
             *(f"{kind}: {which} of the neurons" for kind, which in
               product(("free sweep", "sweep"), FEW_MANY)),
-            "one neuron turns",
+            "one neuron turns", "from rest", "from the state as it is, made anew",
+            "from the state as it is, not made anew", "all at once", "groups in turn",
             *(f"{phase}: {end}" for phase, end in
               product(PHASES, ("no sweep", "ends at a fixed point", "ends at its limit"))),
         )  # fmt: skip
@@ -267,7 +268,9 @@ class MachineBins:
         return result
 
     def _see_start(self, step, x):
-        rebuild = self._model.rebuild
+        rebuild, kept = self._model.rebuild, self._model.registers.keep_state
+        anew = "made anew" if rebuild else "not made anew"
+        self.sweeps.hit(f"from the state as it is, {anew}" if kept else "from rest")
         self.samples.hit("everything made anew" if rebuild else "nothing made anew")
         if not hasattr(self, "_phases"):
             self._phases = ["infer"]
@@ -286,7 +289,9 @@ class MachineBins:
         return count
 
     def _see_phase(self, step, most, label=None):
-        phase = self._phases.pop(0)
+        phase, in_turn = self._phases.pop(0), self._model.registers.sequential
+        several = most > 0 and self.layout.groups > 1
+        self.sweeps.hit("groups in turn" if in_turn else "all at once", when=several)
         self._flips = -1
         step(most, label=label)
         end = "ends at a fixed point" if self._flips == 0 else "ends at its limit"

@@ -12,7 +12,7 @@ must find room (`relaxon.protocol.WINDOW` frames, `rx_bytes`), or the test must 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import cocotb
 from cocotb.triggers import Event, ReadOnly, RisingEdge, Timer, with_timeout
@@ -113,11 +113,9 @@ class Bench:
         await start(self.dut, start_self_test=0)
         for piece in (self.read(Space.BUILD), greeting(opcode=Opcode.HELLO), greeting()):
             await self.burst([piece])
-        commands = self.traffic.setup(self.rng.getrandbits(32))
-        for first in range(0, len(commands), AT_ONCE):
+        for commands in _at_once(self.traffic.setup(self.rng.getrandbits(32))):
             await self.burst(
-                Piece(encode(bytes([self.expected]) + command), "due")
-                for command in commands[first : first + AT_ONCE]
+                Piece(encode(bytes([self.expected]) + command), "due") for command in commands
             )
 
     @property
@@ -176,3 +174,15 @@ class Bench:
         """A READ that is due."""
         access = ACCESS.pack(space=space, address=address, count=count)
         return Piece(encode(bytes([self.expected, Opcode.READ]) + access), "due")
+
+
+def _at_once(commands: list[bytes]) -> Iterator[list[bytes]]:
+    """Commands that there is room for; none comes behind one that writes counters, as its frame would
+    have been counted before."""
+    together: list[bytes] = []
+    for command in commands:
+        together.append(command)
+        if len(together) == AT_ONCE or command[1] == Space.COUNTERS:
+            yield together
+            together = []
+    yield together

@@ -122,6 +122,43 @@ MUTANTS = (
         "access.positive_a.eq(self.sweeps == Phase.CLAMPED)", "access.positive_a.eq(1)",
         (column("padded"),),
     ),
+    # ---- states that are kept -------------------------------------------------------------------
+    Mutant(
+        "kept: neurons turn all the same (lanes)", "lane.py",
+        "(negative == old) & (mode != Mode.KEEP)", "negative == old", (skewed("kept"),),
+    ),
+    Mutant(
+        "kept: neurons turn all the same (compact lanes)", "compact.py",
+        "m.d.sync += factor.eq(1)", "m.d.sync += factor.eq(0)", (column("kept"),),
+    ),
+    Mutant(
+        "kept: A has its say (compact lanes)", "compact.py",
+        "drive_zero = Mux(now.valid, keeps,", "drive_zero = Mux(now.valid, 0,", (column("kept"),),
+    ),
+    Mutant(
+        "kept: events are added to the sum of the group whose states are read", "cluster.py",
+        "(self._now.mode == Mode.FREE) | (self._now.mode == Mode.KEEP)",
+        "self._now.mode == Mode.FREE", (skewed("kept-many-groups"),),
+    ),
+    # ---- groups in turn -------------------------------------------------------------------------
+    Mutant(
+        "in turn: the last group alone tells a fixed point", "sequencer.py",
+        "m.next = \"SWEEP\"\n            with m.If(self.idle & self.ends)",
+        "self._to_sweep(m, \"SWEEP\")\n            with m.If(self.idle & self.ends)",
+        (skewed("in-turn"),),
+    ),
+    Mutant(
+        "in turn: groups that have not changed are passed over", "sequencer.py",
+        "& ~self.coupled & ~self.in_turn", "& ~self.coupled", (skewed("in-turn-side-by-side"),),
+    ),
+    Mutant(
+        "in turn: a sweep ends with its first group", "sequencer.py",
+        "self.ends.eq(self.groups.last)", "self.ends.eq(1)", (skewed("in-turn"),),
+    ),
+    Mutant(
+        "in turn: the free sweep, too", "sequencer.py",
+        "self.registers.sequential & ~self.free", "self.registers.sequential", (skewed("in-turn"),),
+    ),
     # ---- chains ---------------------------------------------------------------------------------
     Mutant(
         "chain: twice the module after, never the one before", "strip.py",
@@ -148,7 +185,7 @@ MUTANTS = (
     ),
     Mutant(
         "chain: modules beside one that changed are not evaluated again", "sequencer.py",
-        "self.chooses.eq(self.again & ~self.coupled)", "self.chooses.eq(self.again)",
+        "self.again & ~self.coupled &", "self.again &",
         (skewed("chain"),),
     ),
     # ---- events ---------------------------------------------------------------------------------
@@ -287,7 +324,7 @@ MUTANTS = (
     Mutant(
         "couplings of 8 bits: no upper end", "store.py",
         "top = ~sign & (low.all() | high.any())",
-        "top = ~sign & (low.all() | high.any()) & (self._bits != 7)",
+        "top = ~sign & (low.all() | high.any()) & (bits != 7)",
         ("test_survivors.py::test_couplings_of_8_bits_saturate_at_both_ends[skewed]",),
     ),
     Mutant(
@@ -300,8 +337,28 @@ MUTANTS = (
     ),
     Mutant(
         "couplings: no lower end", "store.py",
-        "cuts[p].eq(Mux(up, top, bottom))", "cuts[p].eq(up & top)",
+        "return Mux(up, top, bottom)", "return up & top",
         ("test_survivors.py::test_couplings_of_8_bits_saturate_at_both_ends[column]",),
+    ),
+    Mutant(
+        "couplings: J has the range of W", "store.py",
+        "Mux(self.recurrent, of_recurrent, of_input)", "Mux(self.recurrent, of_input, of_input)",
+        (skewed("narrow-recurrent"),),
+    ),
+    Mutant(
+        "couplings: the range of J comes to W, too (column store)", "store.py",
+        "self.access.a, self.access.drive, self.learn,", "self.access.a, Const(0), self.learn,",
+        (column("narrow-recurrent"),),
+    ),
+    Mutant(
+        "an event of J is not shifted", "strip.py",
+        "access.shift.eq(self.registers.recurrent_shift)", "access.shift.eq(0)",
+        (skewed("narrow-recurrent"),),
+    ),
+    Mutant(
+        "what J learned is not shifted in the field", "strip.py",
+        "Mux(drive, registers.input_shift, registers.recurrent_shift)",
+        "Mux(drive, registers.input_shift, 0)", (column("narrow-recurrent"),),
     ),
     Mutant(
         "readout: no upper end", "readout.py",

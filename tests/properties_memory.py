@@ -295,7 +295,8 @@ class LaneSums(Component):
 
 def meet(target, evaluation):
     """An addition and an evaluation use the same accumulator, in the same cycle."""
-    looks = target.drive | target.clear | (evaluation.mode != Mode.FREE)
+    looks = target.drive | target.clear | (evaluation.mode == Mode.SWEEP)
+    looks |= evaluation.mode == Mode.STABILITY
     return target.valid & evaluation.valid & looks
 
 

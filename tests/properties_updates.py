@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from amaranth import Cat, Module, Mux
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.hdl import Assert, Assume, Cover
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In
@@ -27,19 +27,22 @@ def saturated(value, limit: int):
 class CouplingUpdate(Component):
     """`Updater`: w ← sat(w ± 1) where it learns, else w; `moved` and `cut` say which.
 
-    What the host or learning ever put there is in range.
+    What the host or learning ever put there is in range, which J and W have one each of.
     """
 
     def __init__(self, layout: Layout, size: int = 2, updater: type[Updater] = Updater):
         self._layout, self._updater = layout, updater(layout, size)
         elements = data.ArrayLayout(element_shape(layout), size)
-        super().__init__({"mask": In(size), "up": In(size), "old": In(elements)})
+        super().__init__({"mask": In(size), "up": In(size), "recurrent": In(1), "old": In(elements)})
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.updater = updater = self._updater
-        limit = self._layout.config.weight_max
-        m.d.comb += [getattr(updater, name).eq(getattr(self, name)) for name in ("mask", "up", "old")]
+        config, limit = self._layout.config, Signal(signed(17))
+        m.d.comb += limit.eq(Mux(self.recurrent, config.recurrent_max, config.weight_max))
+        m.d.comb += [
+            getattr(updater, name).eq(getattr(self, name)) for name in ("mask", "up", "recurrent", "old")
+        ]
         for p, (old, new) in enumerate(zip(self.old, updater.new)):
             mask, up = self.mask[p], self.up[p]
             cut = old == Mux(up, limit, -limit)

@@ -75,7 +75,7 @@ def random_couplings(config: Config, seed: int) -> Couplings:
     def uniform(limit: int, *shape: int) -> npt.NDArray[np.int16]:
         return rng.integers(-limit, limit, shape, np.int16, endpoint=True)
 
-    recurrent = uniform(config.weight_max, m, h, h)
+    recurrent = uniform(config.recurrent_max, m, h, h)
     recurrent[:, np.arange(h), np.arange(h)] = 0
     feedback = uniform(128, m, h, c).clip(max=127)
     feedback[0, 0, :] = -128

@@ -73,7 +73,7 @@ def test_unknown_names_are_refused_with_the_known_ones(what: str):
 
 
 def test_unknown_presets_and_registers_are_refused():
-    with pytest.raises(ConfigError, match="paper, modules, not 'best'"):
+    with pytest.raises(ConfigError, match="paper, modules, patient, not 'best'"):
         Config.preset("best")
     with pytest.raises(ConfigError, match="unknown register 'gates'"):
         Config().registers.replace(gates=1)
@@ -126,6 +126,14 @@ def test_presets_fit_their_own_registers(preset: str, neurons: int, weight_bits:
     c = Config.preset(preset, neurons=neurons, weight_bits=weight_bits)
     c.check_registers(c.registers)
     assert Config.from_dicts(json.loads(c.to_json()), c.registers.as_dict()) == c
+
+
+def test_registers_of_files_from_before_protocol_version_5_are_whole():
+    c = Config()
+    older = c.registers.as_dict()
+    del older["keep_state"], older["sequential"]
+    assert Config.from_dicts(c.structure(), older) == c
+    assert (c.registers.keep_state, c.registers.sequential) == (0, 0)
 
 
 def test_preset_registers_can_be_overridden_one_by_one():

@@ -27,9 +27,9 @@ def test_fresh_couplings_have_the_documented_spread(preset: str, weight_bits: in
     config = Config.preset(preset, modules=1, neurons=200, inputs=200, weight_bits=weight_bits)
     fresh = Couplings.fresh(config, 3, preset).check(config)
     assert not fresh.readout.any()
-    assert np.std(fresh.input) == pytest.approx(PRESETS[preset].sigma(config), rel=0.03)
+    assert np.std(fresh.input) == pytest.approx(PRESETS[preset].sigma(weight_bits), rel=0.03)
     off_diagonal = fresh.recurrent[0][~np.eye(200, dtype=bool)]
-    assert np.std(off_diagonal) == pytest.approx(PRESETS[preset].sigma(config), rel=0.03)
+    assert np.std(off_diagonal) == pytest.approx(PRESETS[preset].sigma(weight_bits), rel=0.03)
     strength = np.std(fresh.feedback.astype(float)) * (1 << config.registers.feedback_shift)
     assert strength == pytest.approx(PRESETS[preset].feedback * PRESETS[preset].k(config), rel=0.05)
 
@@ -37,7 +37,7 @@ def test_fresh_couplings_have_the_documented_spread(preset: str, weight_bits: in
 def test_fresh_couplings_need_no_clipping_at_four_sigma_whatever_the_width():
     for bits in range(4, 12):
         config = Config(weight_bits=bits)
-        assert 3.5 * PRESETS["paper"].sigma(config) <= config.weight_max
+        assert 3.5 * PRESETS["paper"].sigma(bits) <= config.weight_max
 
 
 def test_check_returns_int16_and_keeps_the_values():
@@ -91,3 +91,21 @@ def test_differences_count_elements():
 def test_recorded_couplings_fit_their_configuration(golden: Recorded):
     golden.before.check(golden.config)
     golden.after.check(golden.config)
+
+
+def test_fields_have_one_scale_whatever_the_widths_of_j_and_w():
+    """r makes up for a J whose LSB is larger than W's, b for a W whose LSB is."""
+    same = Config.preset("modules", inputs=100)
+    scales = set()
+    for recurrent, weights in ((8, 8), (5, 8), (8, 5), (4, 12), (12, 4), (6, 6)):
+        config = Config.preset(
+            "modules", inputs=100, weight_bits=weights, recurrent_bits=recurrent
+        )
+        fresh = Couplings.fresh(config, 0, "modules")
+        recurrent_field = fresh.recurrent.std() * 2.0**config.registers.recurrent_shift
+        input_field = fresh.input.std() * 2.0**config.registers.input_shift
+        scales.add(round(np.log2(input_field / recurrent_field), 1))
+        k = PRESETS["modules"].k(config)
+        assert recurrent_field * np.sqrt(32) == pytest.approx(k, rel=0.06)
+        assert config.registers.self_coupling == round(k / 2)
+    assert len(scales) == 1 and same.registers.recurrent_shift == 0

@@ -12,6 +12,7 @@ from relaxon import Config, Couplings
 from relaxon.board import Board
 from relaxon.cycles import Activity
 from relaxon.errors import ConfigError, DataError
+from relaxon.layout import Layout
 from relaxon.sim.fast import FastModel
 from relaxon.sim.model import Model, Result
 from relaxon.sim.modelboard import CHUNK, ModelBoard
@@ -33,7 +34,8 @@ def assert_equal_run(
 
 
 def random_machine(seed: int) -> Config:
-    """A machine of random sizes, widths, lanes and registers; a third are chains, half gated."""
+    """A machine of random sizes, widths, lanes and registers; a third are chains, half gated, a third
+    sequential."""
     rng = np.random.default_rng(seed)
 
     def draw(low: int, high: int) -> int:
@@ -44,9 +46,11 @@ def random_machine(seed: int) -> Config:
         modules=draw(1, 12), neurons=draw(2, 24), inputs=draw(1, 40), classes=draw(2, 10),
         weight_bits=bits, readout_bits=draw(4, 14), lanes=draw(2, 40),
     )  # fmt: skip
+    sizes["recurrent_bits"] = bits if draw(0, 1) else draw(3, 12)
     config = Config.preset(("paper", "modules")[draw(0, 1)], **sizes)
     k = round(config.k)
     return config.with_registers(
+        recurrent_shift=draw(0, 3) if draw(0, 1) else 0,
         self_coupling=draw(-k // 4, k),
         chain_coupling=draw(-2 * k, 2 * k) if draw(0, 2) == 0 else 0,
         margin=draw(0, 3 * k),
@@ -60,6 +64,8 @@ def random_machine(seed: int) -> Config:
         learn_recurrent=int(draw(0, 3) > 0),
         learn_input=int(draw(0, 3) > 0),
         learn_readout=int(draw(0, 3) > 0),
+        keep_state=int(draw(0, 3) == 0),
+        sequential=int(draw(0, 2) == 0),
     )
 
 
@@ -79,7 +85,8 @@ def test_random_machines_train_and_infer_like_the_model(seed: int):
 
 
 def test_random_machines_cover_what_matters():
-    """Chains, gates that let through and that end samples, saturation, padding, each switch off."""
+    """Chains, gates that let through and that end samples, saturation, padding, each switch off, states
+    that are kept, groups in turn."""
     seen = set()
     for seed in range(40):
         config = random_machine(seed)
@@ -88,6 +95,10 @@ def test_random_machines_cover_what_matters():
         r, ended = config.registers, 60 - int(outcomes.learned.sum())
         seen |= {name for name in ("learn_recurrent", "learn_input", "learn_readout")
                  if not getattr(r, name)}  # fmt: skip
+        seen |= {"keep_state"} if r.keep_state else set()
+        layout = Layout(config)
+        if r.sequential and layout.groups > 1 and r.sweeps_clamped:
+            seen |= {"in turn, modules side by side" if layout.strips > 1 else "in turn"}
         seen |= {"chain"} if r.chain_coupling and config.modules > 2 else set()
         seen |= {"gate"} if 0 < ended < 60 else set()
         seen |= {"saturation"} if fast.counters["saturations"] > 1000 else set()
@@ -96,8 +107,28 @@ def test_random_machines_cover_what_matters():
         seen |= {"below"} if 2 * config.neurons <= config.lanes and config.modules > 3 else set()
     assert seen == {
         "learn_recurrent", "learn_input", "learn_readout", "chain", "gate", "saturation",
-        "readout", "padding", "below",
+        "readout", "padding", "below", "keep_state", "in turn", "in turn, modules side by side",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("sequential", [0, 1])
+def test_a_state_that_is_written_is_relaxed_without_input(sequential: int):
+    """W = 0: write a state, relax, read the state."""
+    config = random_machine(3).with_registers(
+        keep_state=1, sequential=sequential, sweeps_infer=3, chain_coupling=0
+    )
+    couplings = random_couplings(config, 3)
+    couplings.input[:] = 0
+    model, fast = Model(config, couplings), FastModel(config, couplings)
+    x, _ = random_samples(config, 10, 3)
+    rng, moved = np.random.default_rng(3), 0
+    for one in x:
+        state = rng.choice([-1, 1], fast.state.shape).astype(np.int8)
+        fast.state, model.state = state, state
+        model.invalidate()
+        assert_equal_run(model, fast, [model.infer_one(one)], fast.infer(one[None]))
+        moved += np.count_nonzero(fast.state != state)
+    assert moved > 0
 
 
 def test_registers_and_couplings_may_change_between_samples(tiny: Recorded):

@@ -12,7 +12,7 @@ from recorded import Recorded, random_couplings, random_samples
 from relaxon import Config, Couplings
 from relaxon.layout import Layout
 from relaxon.linkboard import LinkBoard
-from relaxon.protocol import CHIP_COUNTERS, Space
+from relaxon.protocol import CHIP_COUNTERS, STORES, Space
 from relaxon.sim.modelboard import ModelBoard
 from relaxon.sim.simulated import SimulatedTransport
 
@@ -21,13 +21,13 @@ SAMPLES = 250
 
 def machine(
     modules: int, neurons: int, lanes: int, inputs: int, *, weight_bits: int = 8,
-    readout_bits: int = 12, classes: int = 10, preset: str = "paper", chain: float = 0.0,
-    margin: float = 1.0, **registers: int,
+    recurrent_bits: int | None = None, readout_bits: int = 12, classes: int = 10,
+    preset: str = "paper", chain: float = 0.0, margin: float = 1.0, **registers: int,
 ) -> Config:  # fmt: skip
     """A machine with `chain_coupling` and `margin` given in units of K."""
     config = Config.preset(
         preset, modules=modules, neurons=neurons, inputs=inputs, classes=classes, lanes=lanes,
-        weight_bits=weight_bits, readout_bits=readout_bits,
+        weight_bits=weight_bits, recurrent_bits=recurrent_bits, readout_bits=readout_bits,
     )  # fmt: skip
     coupling = round(chain * config.k)
     limit = round(margin * config.k)
@@ -57,6 +57,11 @@ MACHINES = {
         2, 9, 4, 23, weight_bits=5, readout_bits=6, margin=4.0,
         readout_step_true=13, readout_step_false=255,
     ),
+    # J of another width than W, both of which saturate
+    "narrow-recurrent": machine(2, 9, 4, 23, weight_bits=7, recurrent_bits=4, margin=4.0),
+    "wide-recurrent": machine(
+        3, 8, 16, 21, weight_bits=4, recurrent_bits=9, margin=3.0, chain=0.2, recurrent_shift=2,
+    ),
     # every sweep count and learning enable, early ends included
     "many-sweeps": machine(
         1, 24, 8, 27, sweeps_clamped=9, sweeps_released=6, sweeps_infer=7, self_coupling=40,
@@ -68,17 +73,41 @@ MACHINES = {
     "input-alone-learns": machine(2, 10, 10, 12, learn_recurrent=0, learn_readout=0),
     "recurrent-alone-learns": machine(2, 10, 10, 12, learn_input=0),
     "readout-alone-learns": machine(2, 10, 10, 12, learn_recurrent=0, learn_input=0),
+    # a sample starts from the last one's state
+    "kept": machine(2, 13, 5, 17, classes=4, keep_state=1),
+    "kept-side-by-side": machine(7, 4, 16, 25, preset="modules", gate=60, keep_state=1, input_shift=4),
+    # several events of the first sample go to one group while the states of later ones are being read
+    "kept-many-groups": machine(8, 12, 4, 21, preset="modules", gate=60, keep_state=1, input_shift=4),
+    # groups in turn: several to a module, one, several modules to a group
+    "in-turn": machine(1, 24, 8, 27, sequential=1, sweeps_clamped=5, sweeps_released=4),
+    "in-turn-padded": machine(2, 13, 5, 17, weight_bits=7, classes=4, sequential=1),
+    "in-turn-chain": machine(4, 8, 8, 31, chain=0.4, sequential=1, sweeps_released=3),
+    "in-turn-chain-of-large": machine(3, 19, 6, 29, chain=-0.3, sequential=1, keep_state=1),
+    "in-turn-within-group": machine(
+        5, 5, 16, 15, chain=0.3, preset="modules", gate=60, sequential=1, sweeps_infer=6,
+    ),
+    "in-turn-one-group": machine(1, 16, 16, 7, classes=3, sequential=1),
+    "in-turn-side-by-side": machine(
+        12, 3, 11, 21, preset="modules", gate=60, weight_bits=6, sequential=1, sweeps_clamped=4,
+    ),
+    "in-turn-no-sweeps": machine(
+        4, 6, 6, 13, preset="modules", gate=60, sequential=1, sweeps_clamped=0, sweeps_released=0,
+        sweeps_infer=0,
+    ),
 }  # fmt: skip
 
 
 COLUMNS = (
     "one-module", "fewer-neurons-than-lanes", "padded", "side-by-side", "no-sweeps",
-    "saturating", "many-sweeps", "recurrent-alone-learns",
+    "saturating", "narrow-recurrent", "many-sweeps", "recurrent-alone-learns", "kept",
+    "kept-side-by-side", "in-turn", "in-turn-padded", "in-turn-one-group", "in-turn-side-by-side",
+    "in-turn-no-sweeps",
 )  # fmt: skip
 """Machines that are run with the column store, too."""
 COMPACT = {
     "like-the-icebreaker": machine(3, 16, 4, 21, preset="modules", gate=300),
     "many-rows": machine(21, 4, 2, 9, preset="modules", gate=60),  # several of them in a bin
+    "kept-in-turn": machine(21, 4, 2, 9, preset="modules", gate=60, sequential=1, keep_state=1),
 }
 """Machines for the column store alone."""
 CASES = [(name, "skewed") for name in MACHINES]
@@ -122,7 +151,7 @@ def test_learns_exactly_as_the_model(name: str, store: str) -> None:
         counters = board.counters()
     # The run must have exercised what its name says.
     assert counters["samples"] == SAMPLES + 80
-    assert counters["flips"] > 0 or name in ("no-sweeps", "smallest")
+    assert counters["flips"] > 0 or name in ("no-sweeps", "in-turn-no-sweeps", "smallest")
     if wild:
         assert counters["saturations"] > 500 and counters["readout_saturations"] > 1000
     if config.registers.gate_enable:
@@ -205,3 +234,35 @@ def test_a_free_sweep_that_moves_nothing_is_no_fixed_point() -> None:
         assert np.array_equal(board.infer(x).sweeps, model.infer(x).sweeps)
         assert np.array_equal(board.train(x, y).sweeps, model.train(x, y).sweeps)
         assert_same(board, model)
+
+
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("sequential", [0, 1])
+def test_a_state_that_is_written_is_relaxed_without_input(sequential: int, store: str) -> None:
+    """W = 0: write a state, relax, read the state. T sweeps twice are 2 T sweeps, whatever the input;
+    all at once, some states never come to rest."""
+    config = machine(
+        3, 13, 5, 7, classes=3, keep_state=1, sequential=sequential, sweeps_infer=100, self_coupling=9
+    ).replace(store=store)
+    couplings = random_couplings(config, 5)
+    couplings.input[:] = 0
+    rng = np.random.default_rng(5)
+    x, _ = random_samples(config, 2, seed=5)
+    lengths = set()
+    with simulated(config) as board, ModelBoard(config) as model:
+        for each in (board, model):
+            each.load(couplings)
+        for _ in range(6):
+            state = rng.choice([-1, 1], (config.modules, config.neurons)).astype(np.int8)
+            for each in (board, model):
+                each.registers = config.registers
+                each.write("state", state)
+            assert np.array_equal(board.infer(x).sweeps, model.infer(x).sweeps)
+            assert_same(board, model)
+            reached = board.read("state")
+            board.registers = config.registers.replace(sweeps_infer=200)
+            board.write("state", state)
+            lengths.update(board.infer(x[:1]).sweeps.tolist())
+            assert np.array_equal(board.read("state"), reached)
+            model.set_counters(board.counters())
+    assert min(lengths) > 2 and (sequential or 201 in lengths), lengths

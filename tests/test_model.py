@@ -54,16 +54,32 @@ class Scalar:
     def __init__(self, config: Config, couplings: Couplings):
         self.c, self.r = config, config.registers
         self.J, self.W, self.F, self.O = (getattr(couplings, n).tolist() for n in Couplings.NAMES)
+        self.M, self.H = range(config.modules), range(config.neurons)
+        self.s = [[-1 for _ in self.H] for _ in self.M]
 
     def relax(self, sweeps: int, label: int | None = None) -> None:
         for _ in range(sweeps):
-            h = [[self.field(m, i, label) for i in self.H] for m in self.M]
-            self.s = [[1 if v >= 0 else -1 for v in row] for row in h]
+            for turn in self.turns():
+                for (m, i), h in {(m, i): self.field(m, i, label) for m, i in turn}.items():
+                    self.s[m][i] = 1 if h >= 0 else -1
+
+    def turns(self) -> list[list[tuple[int, int]]]:
+        """All neurons at once, or as many as there are lanes: of one module, or of as many whole
+        modules as have room."""
+        h, lanes = self.c.neurons, self.c.lanes
+        if not self.r.sequential:
+            return [[(m, i) for m in self.M for i in self.H]]
+        if h >= lanes:
+            return [[(m, i) for i in self.H[first : first + lanes]]
+                    for m in self.M for first in range(0, h, lanes)]  # fmt: skip
+        together = lanes // h
+        return [[(m, i) for m in self.M[first : first + together] for i in self.H]
+                for first in range(0, self.c.modules, together)]  # fmt: skip
 
     def field(self, m: int, i: int, label: int | None = None) -> int:
         c, r, s = self.c, self.r, self.s
-        h = sum(self.J[m][i][j] * s[m][j] for j in self.H if j != i) + self.A(m, i)
-        h += r.self_coupling * s[m][i]
+        h = sum(self.J[m][i][j] * s[m][j] for j in self.H if j != i) * 2**r.recurrent_shift
+        h += self.A(m, i) + r.self_coupling * s[m][i]
         for other in (m - 1, m + 1):
             if 0 <= other < c.modules:
                 h += r.chain_coupling * s[other][i]
@@ -79,8 +95,9 @@ class Scalar:
 
     def train(self, x: list[int], y: int) -> int:
         c, r = self.c, self.r
-        self.x, self.M, self.H = x, range(c.modules), range(c.neurons)
-        self.s = [[1 if self.A(m, i) >= 0 else -1 for i in self.H] for m in self.M]
+        self.x = x
+        if not r.keep_state:
+            self.s = [[1 if self.A(m, i) >= 0 else -1 for i in self.H] for m in self.M]
         prediction = None
         if r.gate_enable:
             self.relax(r.sweeps_infer)
@@ -97,10 +114,12 @@ class Scalar:
                 if s[m][i] * h[m][i] <= r.margin:
                     for j in self.H:
                         if j != i and r.learn_recurrent:
-                            self.J[m][i][j] = self.cut(self.J[m][i][j] + s[m][i] * s[m][j])
+                            wanted = self.J[m][i][j] + s[m][i] * s[m][j]
+                            self.J[m][i][j] = self.cut(wanted, c.recurrent_max)
                     for n in range(c.inputs):
                         if r.learn_input:
-                            self.W[m][i][n] = self.cut(self.W[m][i][n] + s[m][i] * x[n])
+                            wanted = self.W[m][i][n] + s[m][i] * x[n]
+                            self.W[m][i][n] = self.cut(wanted, c.weight_max)
                 for k in range(c.classes):
                     low, step = (
                         (score[k] <= r.readout_margin_true, r.readout_step_true)
@@ -108,12 +127,13 @@ class Scalar:
                         else (-score[k] <= r.readout_margin_false, -r.readout_step_false)
                     )
                     if low and r.learn_readout:
-                        o = self.O[k][m][i] + step * s[m][i]
-                        self.O[k][m][i] = max(-c.readout_max, min(c.readout_max, o))
+                        wanted = self.O[k][m][i] + step * s[m][i]
+                        self.O[k][m][i] = self.cut(wanted, c.readout_max)
         return score.index(max(score)) if prediction is None else prediction
 
-    def cut(self, value: int) -> int:
-        return max(-self.c.weight_max, min(self.c.weight_max, value))
+    @staticmethod
+    def cut(value: int, limit: int) -> int:
+        return max(-limit, min(limit, value))
 
 
 @pytest.mark.parametrize(
@@ -127,6 +147,16 @@ class Scalar:
         (dict(modules=1, neurons=6, inputs=3), dict(learn_recurrent=0, sweeps_clamped=0)),
         (dict(modules=1, neurons=6, inputs=3), dict(learn_readout=0, sweeps_clamped=9)),
         (dict(modules=2, neurons=4, inputs=5), dict(readout_step_true=200, readout_step_false=0)),
+        (dict(modules=2, neurons=6, inputs=4, recurrent_bits=3), dict(recurrent_shift=5)),
+        (dict(modules=2, neurons=6, inputs=4, weight_bits=4, recurrent_bits=9), dict(input_shift=5)),
+        (dict(modules=2, neurons=5, inputs=4), dict(keep_state=1)),
+        (dict(modules=1, neurons=9, inputs=4, lanes=4), dict(sequential=1, sweeps_clamped=4)),
+        (dict(modules=3, neurons=4, inputs=3, lanes=4), dict(sequential=1, chain_coupling=11)),
+        (dict(modules=7, neurons=3, inputs=4, lanes=8), dict(sequential=1, chain_coupling=-9)),
+        (
+            dict(modules=4, neurons=5, inputs=5, lanes=2),
+            dict(sequential=1, keep_state=1, gate_enable=1, gate=100, sweeps_released=5),
+        ),
     ],
 )
 def test_the_model_agrees_with_loops_over_python_integers(
@@ -184,6 +214,39 @@ def test_two_neurons_by_hand():
     a = result.activity
     assert (result.sweeps, a.sweeps[0], a.flips[0], a.moves[0]) == (3, 3, 1, 2)
     assert model.counters["field_envelope"] == 0b111 & (3 | ~-1 | 6 | 3 | 2 | 5)
+
+
+def test_a_state_that_is_kept_is_written_read_and_relaxed_without_input():
+    """Every neuron of a ring wants what the one before it is: with W = 0, the pattern that the host
+    wrote goes one neuron further with every sweep, and with the next sample from there."""
+    config, zero = machine(1, 5, 1, keep_state=1, sweeps_infer=2)
+    model = Model(config, zero)
+    model.recurrent[0, np.arange(5), np.arange(5) - 1] = 1
+    model.state = np.array([[1, -1, -1, 1, -1]], np.int8)
+    for _ in range(3):
+        before, moves, model.rebuild = model.state, model.counters["moves"], True
+        result = model.infer_one(np.array([1], np.int8))
+        assert model.state.tolist() == np.roll(before, 2, 1).tolist()
+        assert result.sweeps == 3 and model.counters["moves"] == moves + 5
+    result = model.infer_one(np.array([-1], np.int8))
+    assert (result.activity.moves[0], result.activity.flips[0]) == (0, 8)
+    assert model.counters["field_envelope"] == 1  # of the sweeps: ±1 and ~−1
+
+
+@pytest.mark.parametrize(("sequential", "plus"), [(0, [1, 2, 3, 4, 5, 6]), (1, [1, 3, 5, 6])])
+def test_groups_in_turn_see_the_newest_state(sequential: int, plus: list[int]):
+    """Every neuron wants what the one before it is, the first +. All at once, + goes one neuron further
+    with every sweep; in turn, two neurons a group, from the second one of a group to the next's first,
+    too."""
+    config, zero = machine(1, 6, 1, keep_state=1, sequential=sequential)
+    for sweeps, count in enumerate([*plus, 6, 6], 1):
+        model = Model(config.with_registers(sweeps_infer=sweeps), zero)
+        model.recurrent[0, np.arange(1, 6), np.arange(5)] = 1
+        result = model.infer_one(np.array([1], np.int8))
+        assert model.state.tolist() == [[1] * count + [-1] * (6 - count)]
+        assert result.sweeps == 1 + min(sweeps, len(plus) + 1)  # the last one finds a fixed point
+        assert result.activity.flips[0] == count
+        assert result.activity.evaluations[0] == 3 * result.sweeps
 
 
 def test_neighbouring_modules_pull_and_the_ends_have_one_neighbour():

@@ -84,10 +84,10 @@ FIELDS = (
 )  # fmt: skip
 PROOFS = [
     *(
-        Proof(IN_RANGE, "Updater", f"{bits} bits",
-              lambda bits=bits: CouplingUpdate(layout(weight_bits=bits)), depth=2, cover=2,
-              short=bits == 8)
-        for bits in (3, 8, 16)
+        Proof(IN_RANGE, "Updater", f"W {bits} bits, J {own}",
+              lambda bits=bits, own=own: CouplingUpdate(layout(weight_bits=bits, recurrent_bits=own)),
+              depth=2, cover=2, short=bits == 8)
+        for bits, own in ((3, 3), (8, 8), (16, 16), (8, 5), (4, 9))
     ),
     Proof(STAYS, "Stage", "", contracts.stage, short=True),
     Proof(STAYS, "EntryList", "3 entries; unless clear", contracts.entry_list, depth=2),
@@ -202,7 +202,7 @@ class Unsaturated(Updater):
 
     def __init__(self, layout: Layout, size: int):
         super().__init__(layout, size)
-        self._bits += 1
+        self._widths = {name: bits + 1 for name, bits in self._widths.items()}
 
 
 class Restless(Stage):

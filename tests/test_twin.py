@@ -143,7 +143,7 @@ def test_a_number_too_old_for_the_cache_is_out_of_sequence():
         (Opcode.READ, b"\x63", Status.BAD_LENGTH),
         (Opcode.READ, ACCESS.pack(space=9, address=0, count=1), Status.BAD_ADDRESS),
         (Opcode.READ, ACCESS.pack(space=0, address=0, count=0), Status.BAD_ADDRESS),
-        (Opcode.READ, ACCESS.pack(space=0, address=17, count=1), Status.BAD_ADDRESS),
+        (Opcode.READ, ACCESS.pack(space=0, address=len(REGISTERS), count=1), Status.BAD_ADDRESS),
         (Opcode.READ, ACCESS.pack(space=2, address=2**32 - 1, count=2), Status.BAD_ADDRESS),
         (Opcode.READ, ACCESS.pack(space=0, address=0, count=13), Status.BAD_LENGTH),
         (Opcode.READ, ACCESS.pack(space=0, address=0, count=1) + b"x", Status.BAD_LENGTH),

@@ -203,6 +203,7 @@ BUNDLES: dict[str, dict[str, Callable[[], Component]]] = {
         "updater4": lambda: Updater(machine(1, 4, 4, 5, weight_bits=4), 2),
         "updater8": lambda: Updater(machine(1, 4, 4, 5, weight_bits=8), 2),
         "updater10": lambda: Updater(machine(1, 4, 4, 5, weight_bits=10), 2),
+        "updater5of8": lambda: Updater(machine(1, 4, 4, 5, weight_bits=8, recurrent_bits=5), 2),
         # lanes below, at and above 8 banks; narrow, usual and wide elements; padded groups
         "skew4": lambda: SkewedStore(machine(2, 6, 4, 11, weight_bits=4)),
         "skew8": lambda: SkewedStore(machine(1, 8, 8, 9)),

@@ -16,7 +16,8 @@ from relaxon.sim.testbench.bench import parameters, start
 from relaxon.sim.testbench.coverage import Coverage
 
 seen = Coverage(
-    "array", "made anew", "some inputs", "free sweep", "sweep", "clamped", "no neuron moves",
+    "array", "made anew", "some inputs", "free sweep", "state kept", "sweep",
+    "in turn", "clamped", "no neuron moves",
     "a neuron moves", "all move", "first neuron moves", "last neuron moves", "chain",
     "no chain", "padding", "one strip", "several strips", "none unstable", "some unstable",
     "all unstable", "W alone", "J alone", "both arrays", "cut", "last row partly empty",
@@ -44,7 +45,7 @@ class Course:
             for name in ("recurrent", "input", "feedback")
         }
         m, h = self.config.modules, self.config.neurons
-        self.state, self.x = np.ones((m, h), np.int64), np.ones(self.config.inputs, np.int64)
+        self.state, self.x = -np.ones((m, h), np.int64), np.ones(self.config.inputs, np.int64)
         self.sums = dict.fromkeys(("events", "unstable", "cut"), 0)
         self.moves, self.bins, self.envelope = [], set(), 0
         self.registers = {}
@@ -127,7 +128,8 @@ class Course:
         rng, k = self.rng, round(self.config.k)
         chained = self.config.modules > 1
         self.registers = {
-            "input_shift": rng.choice((0, 1, 2)), "feedback_shift": rng.choice((0, 3)),
+            "input_shift": rng.choice((0, 1, 2)), "recurrent_shift": rng.choice((0, 0, 1)),
+            "feedback_shift": rng.choice((0, 3)),
             "self_coupling": rng.choice((0, k // 2, -k // 2)),
             "chain_coupling": rng.choice((0, k // 2, -k // 2)) if chained else 0,
             "margin": rng.choice((k, -20 * k, 20 * k)),
@@ -151,7 +153,8 @@ class Course:
         neighbours = np.zeros_like(s)
         neighbours[1:] += s[:-1]
         neighbours[:-1] += s[1:]
-        h = self.drive() + np.einsum("mij,mj->mi", self.arrays["recurrent"], s)
+        own = np.einsum("mij,mj->mi", self.arrays["recurrent"], s) << r["recurrent_shift"]
+        h = self.drive() + own
         h += r["self_coupling"] * s + r["chain_coupling"] * neighbours
         if label is not None:
             h += self.arrays["feedback"][:, :, label] << r["feedback_shift"]
@@ -198,14 +201,18 @@ class Course:
             await self.cycle(access=access, inputs__ready=group == layout.groups - 1)
         await self.cycle(access=0, inputs__ready=0)
 
-    async def evaluate(self, mode: Mode, label: int | None, rest: bool) -> None:
-        """All groups, one per cycle."""
-        layout, per_module = self.layout, self.layout.groups_per_module
+    def forget(self) -> None:
+        """Nothing has been reported or counted."""
         self.moves.clear()
         self.bins.clear()
         self.sums = dict.fromkeys(self.sums, 0)
         self.envelope = 0
-        for group in range(layout.groups):
+
+    async def evaluate(self, mode: Mode, label: int | None, rest: bool, groups: range) -> None:
+        """These groups, one per cycle."""
+        layout, per_module = self.layout, self.layout.groups_per_module
+        early = mode in (Mode.FREE, Mode.KEEP)
+        for group in groups:
             evaluation = {
                 "valid": 1, "mode": mode.value, "group": group, "local": group % per_module,
                 "rest": rest, "clamped": label is not None, "bin": group // layout.groups_per_bin,
@@ -221,23 +228,32 @@ class Course:
                 }  # fmt: skip
             await self.cycle(
                 evaluation=evaluation, access=access, clear=group == 0, rest=rest,
-                apply=mode is Mode.FREE and group > 0,
+                apply=early and group > 0,
             )  # fmt: skip
 
     async def sweep(self, mode: Mode, label: int | None = None, rest: bool = False) -> None:
-        """s = sign(h); what moved is applied to R, and reported."""
-        h = self.drive() if mode is Mode.FREE else self.fields(label)
-        new = np.where(h >= 0, 1, -1)
-        await self.evaluate(mode, label, rest)
-        # Neighbours in a chain must have read the old states.
-        waits = self.coupled and mode is not Mode.FREE
-        await self.cycle(evaluation=0, access=0, clear=0, apply=not waits)
-        for _ in range(timing(self.config).latency if waits else 0):
-            await self.cycle()
-        await self.cycle(apply=1)
-        await self.idle()
-        moved = (new != self.state) | rest
-        self.state = new
+        """s = sign(h), of all neurons or of a group after another; what moved is applied to R, and
+        reported."""
+        layout, old, envelope = self.layout, self.state, 0
+        in_turn = mode is Mode.SWEEP and self.rng.random() < 0.4
+        self.forget()
+        for group in range(layout.groups if in_turn else 1):
+            groups = range(group, group + 1) if in_turn else range(layout.groups)
+            here = np.isin(layout.group, groups)
+            h = self.drive() if mode is Mode.FREE else self.fields(label)
+            if mode is not Mode.KEEP:
+                envelope |= int(np.bitwise_or.reduce(np.where(h < 0, ~h, h)[here]))
+                self.state = np.where(here, np.where(h >= 0, 1, -1), self.state)
+            await self.evaluate(mode, label, rest, groups)
+            # Neighbours in a chain must have read the old states.
+            waits = self.coupled and mode is Mode.SWEEP
+            await self.cycle(evaluation=0, access=0, clear=0, apply=not waits)
+            for _ in range(timing(self.config).latency if waits else 0):
+                await self.cycle()
+            await self.cycle(apply=1)
+            await self.idle()
+        new = self.state
+        moved = (new != old) | rest
         where = np.argwhere(moved)
         wanted = sorted(
             (self._strip(m, i), int(self.layout.group[m, i]), self._lane(m, i), int(new[m, i] > 0))
@@ -247,9 +263,10 @@ class Course:
         assert self.sums["events"] == len(wanted)
         groups = {int(self.layout.group[m, i]) for m, i in where}
         assert self.bins == {group // self.layout.groups_per_bin for group in groups}
-        assert self.envelope == int(np.bitwise_or.reduce(np.where(h < 0, ~h, h), None))
+        assert self.envelope == envelope
         await self.look()
-        seen.hit("free sweep" if mode is Mode.FREE else "sweep")
+        names = {Mode.FREE: "free sweep", Mode.KEEP: "state kept", Mode.SWEEP: "sweep"}
+        seen.hit("in turn" if in_turn else names[mode])
         seen.hit("clamped", when=label is not None)
         seen.hit("a neuron moves" if len(wanted) else "no neuron moves")
         seen.hit("all move", when=bool(moved.all()))
@@ -278,7 +295,7 @@ class Course:
 
     async def learn(self) -> None:
         """J[i, j] += u[i] s[j], W[i, n] += u[i] x[n], where the neuron is unstable."""
-        r, s, limit = self.registers, self.state, self.config.weight_max
+        r, s = self.registers, self.state
         unstable = s * self.fields(None) <= r["margin"]
         u, cut = unstable * s, 0
         wanted = {}
@@ -288,9 +305,11 @@ class Course:
         if r["learn_input"]:
             wanted["input"] = self.arrays["input"] + u[:, :, None] * self.x
         for name, array in wanted.items():
+            limit = self.config.recurrent_max if name == "recurrent" else self.config.weight_max
             cut += int(np.count_nonzero(np.abs(array) > limit))
             self.arrays[name] = np.clip(array, -limit, limit)
-        await self.evaluate(Mode.STABILITY, None, False)
+        self.forget()
+        await self.evaluate(Mode.STABILITY, None, False, range(self.layout.groups))
         await self.cycle(evaluation=0, access=0, clear=0, learn=1)
         await self.idle()
         count = int(np.count_nonzero(unstable))
@@ -312,7 +331,7 @@ class Course:
         self.x = x
         await self.give_inputs(x.astype(np.int8), anew)
         seen.hit("made anew" if anew else "some inputs")
-        await self.sweep(Mode.FREE, rest=anew)
+        await self.sweep(rng.choice((Mode.FREE, Mode.FREE, Mode.KEEP)), rest=anew)
         label = rng.randrange(self.config.classes)
         for clamped in (label, label, None, None):
             await self.sweep(Mode.SWEEP, clamped)

@@ -12,13 +12,14 @@ from relaxon.hw.operation import Mode
 from relaxon.sim.testbench.bench import parameters, start
 from relaxon.sim.testbench.coverage import Coverage
 
+NAMES = dict(zip(Mode, ("free", "kept", "sweep", "stability"), strict=True))
 FACTORS = [sign << shift for sign in (1, -1) for shift in range(6)]
 seen = Coverage(
     "lanes", "one column", "two columns", "difference", "learned", "label", "clear",
     "twice in a row", "added after clear", "seen two cycles later", "beside an evaluation", "free",
-    "sweep", "clamped", "stability", "turns up", "turns down", "stays", "stable", "unstable",
-    "just unstable", "just stable", "field is 0", "field is -1", "both neighbours", "one neighbour",
-    "no neighbour", "neighbours differ",
+    "kept", "beside a state that is kept", "sweep", "clamped", "stability", "turns up", "turns down",
+    "stays", "stable", "unstable", "just unstable", "just stable", "field is 0", "field is -1",
+    "both neighbours", "one neighbour", "no neighbour", "neighbours differ",
 )  # fmt: skip
 
 
@@ -29,14 +30,14 @@ def schedule(fields: Fields, count: int) -> list[Cycle]:
         now, group = Cycle(), rng.randrange(groups)
         if last.addition and rng.random() < 0.4:
             group = last.addition.group
-        mode = rng.choice((None, None, Mode.FREE, Mode.SWEEP, Mode.SWEEP, Mode.STABILITY))
+        mode = rng.choice((None, None, *Mode, Mode.SWEEP))
         if mode is not None and _settled(last, mode, group):
             clamped = mode is Mode.SWEEP and rng.random() < 0.4
             now.evaluation = random_evaluation(fields, group, mode, clamped)
         adds = rng.random() < 0.8
         if now.evaluation is None and adds:
             now.addition = random_addition(fields, group, FACTORS)
-        elif mode is Mode.FREE and adds:  # which looks at A alone
+        elif mode in (Mode.FREE, Mode.KEEP) and adds:  # which look at A alone, or at nothing
             now.addition = random_addition(fields, rng.randrange(groups), FACTORS)
             now.addition.drive = False
             if now.addition.kind == "clear":
@@ -60,7 +61,7 @@ def schedule(fields: Fields, count: int) -> list[Cycle]:
 def _settled(last: Cycle, mode: Mode, group: int) -> bool:
     """Whether no addition of a cycle ago is still on its way to what the evaluation reads."""
     add = last.addition
-    if add is None or add.kind == "label" or add.group != group:
+    if add is None or add.kind == "label" or add.group != group or mode is Mode.KEEP:
         return True
     return add.kind != "clear" and mode is Mode.FREE and not add.drive
 
@@ -78,6 +79,7 @@ def _cover_order(before: list[Cycle], now: Cycle) -> None:
             seen.hit("twice in a row", when=same)
             seen.hit("added after clear", when=last.kind == "clear")
         seen.hit("beside an evaluation", when=e is not None and add.kind != "label")
+        seen.hit("beside a state that is kept", when=e is not None and e.mode is Mode.KEEP)
     if e:
         earlier = before[-2].addition if len(before) > 1 else None
         there = earlier is not None and earlier.kind != "label" and earlier.group == e.group
@@ -86,7 +88,7 @@ def _cover_order(before: list[Cycle], now: Cycle) -> None:
 
 def cover(fields: Fields, e: Evaluation) -> None:
     """What an evaluation was like."""
-    seen.hit({Mode.FREE: "free", Mode.SWEEP: "sweep", Mode.STABILITY: "stability"}[e.mode])
+    seen.hit(NAMES[e.mode])
     seen.hit("clamped", when=e.clamped)
     for p, h in enumerate(e.fields):
         s = 1 if e.state >> p & 1 else -1
@@ -99,7 +101,7 @@ def cover(fields: Fields, e: Evaluation) -> None:
         seen.hit(turns if e.reported >> p & 1 else "stays")
         seen.hit("field is 0", when=h == 0)
         seen.hit("field is -1", when=h == -1)
-    if fields.chain_coupling and e.mode is not Mode.FREE:
+    if fields.chain_coupling and e.sees_recur:
         count = e.has_previous + e.has_next
         seen.hit(("no neighbour", "one neighbour", "both neighbours")[count])
         seen.hit("neighbours differ", when=count == 2 and e.previous != e.next)
@@ -153,5 +155,5 @@ async def run(block: Ports, fields: Fields, cycles: list) -> None:
             assert (block.get("reported"), block.get("sign")) == (e.reported, e.sign)
             fields_seen = [h for p, h in enumerate(e.fields) if e.valid >> p & 1]
             envelope = reduce(or_, (h if h >= 0 else ~h for h in fields_seen), 0)
-            assert block.get("envelope") == (0 if e.mode is Mode.STABILITY else envelope)
+            assert block.get("envelope") == (envelope if e.turns else 0)
             cover(fields, e)

@@ -3,7 +3,7 @@
 import random
 
 import cocotb
-from bench_cluster import FACTORS
+from bench_cluster import FACTORS, NAMES
 from fields import Cycle, Fields, edges, random_addition, random_evaluation
 from ports import Ports, made, named
 
@@ -14,7 +14,7 @@ from relaxon.sim.testbench.coverage import Coverage
 
 seen = Coverage(
     "compact lanes", "column", "learned", "clear", "twice in a row", "added after clear", "free",
-    "sweep", "stability", "turns up", "turns down", "stays", "just unstable above",
+    "kept", "sweep", "stability", "turns up", "turns down", "stays", "just unstable above",
     "just unstable below", "just stable above", "just stable below", "field is 0", "field is -1",
     "seen two cycles later", "early", "late",
 )  # fmt: skip
@@ -29,7 +29,7 @@ def schedule(fields: Fields, count: int) -> list[Cycle]:
             group = last.group
         near = last is not None and last.group == group
         if rng.random() < 0.4 and not near:
-            mode = rng.choice((Mode.FREE, Mode.SWEEP, Mode.STABILITY))
+            mode = rng.choice(list(Mode))
             now.evaluation = random_evaluation(fields, group, mode, False)
             fields.evaluate(now.evaluation, [0] * fields.lanes)
         elif rng.random() < 0.9 and not (near and layout.groups_per_module > 1):
@@ -91,7 +91,7 @@ async def run(block: Ports, fields: Fields, cycles: list, latency: int) -> None:
 
 def cover(fields: Fields, e) -> None:
     """What an evaluation was like."""
-    seen.hit({Mode.FREE: "free", Mode.SWEEP: "sweep", Mode.STABILITY: "stability"}[e.mode])
+    seen.hit(NAMES[e.mode])
     for p, h in enumerate(e.fields):
         positive = bool(e.state >> p & 1)
         if e.mode is Mode.STABILITY:

@@ -23,11 +23,12 @@ seen = Coverage(
     "all sweeps", "no sweeps", "nothing flips", "most flip", "no input changes", "all inputs change",
     "same label", "another label", "nothing unstable", "all unstable", "coupling cut",
     "readout cut", "W alone learns", "J alone learns", "nothing learns", "in a chain", "alone",
-    "negative margin", "next sample waits", "score asked for", "written by the host",
+    "negative margin", "next sample waits", "score asked for", "written by the host", "from rest",
+    "from the state as it is", "from the host's state", "all at once", "in turn", "in turn, chained",
     *(f"phase {name}" for name in PHASES),
 )  # fmt: skip
 COMMON = """
-    IDLE > INPUT > SWEEP > EVENT > NEXT > CHOOSE > SWEEP, IDLE > CLEAR > INPUT,
+    IDLE > INPUT > SWEEP > EVENT > NEXT > CHOOSE > SWEEP, IDLE > CLEAR > INPUT, EVENT > SWEEP,
     NEXT > ASK > DECIDE > IDLE, NEXT > STABILITY > LEARN > FINISH > IDLE
 """
 sequencers = {
@@ -97,6 +98,14 @@ class Bench:
         await self.cycle(registers=self.model.registers.as_dict(), invalidate=1)
         await self.cycle(invalidate=0)
         self.model.invalidate()
+
+    async def set_state(self, rng) -> None:
+        """Any states, from the host; registers come again."""
+        signs = [rng.choice((-1, 1)) for _ in range(self.model.state.size)]
+        self.model.state = np.array(signs, np.int8).reshape(self.model.state.shape)
+        await self.write("state", self.model.state)
+        await self.set_registers()
+        seen.hit("from the host's state", when=self.model.registers.keep_state)
 
     async def compare(self) -> None:
         """Couplings, states and all that was counted are the model's."""
@@ -205,6 +214,10 @@ class Bench:
             seen.hit("nothing learns", when=not (r.learn_recurrent or r.learn_input))
             seen.hit("negative margin", when=r.margin < 0)
         seen.hit("in a chain" if r.chain_coupling else "alone")
+        seen.hit("from the state as it is" if r.keep_state else "from rest")
+        several = self.layout.groups > 1 and most > 1
+        seen.hit("in turn" if r.sequential else "all at once", when=several)
+        seen.hit("in turn, chained", when=several and r.sequential and r.chain_coupling)
         seen.hit("coupling cut", when=self.model.counters["saturations"] > 0)
         seen.hit("readout cut", when=self.model.counters["readout_saturations"] > 0)
 
@@ -217,6 +230,7 @@ def random_registers(config, rng, part):
     unit = config.readout_max * config.total_neurons // 4
     return config.registers.replace(
         input_shift=rng.choice((0, 1, 2)),
+        recurrent_shift=rng.choice((0, 0, 1)),
         feedback_shift=rng.choice((0, 2, 3)),
         self_coupling=rng.choice((0, k // 2, -k // 2)),
         chain_coupling=rng.choice((0, k // 3, -k // 3)) if chained else 0,
@@ -233,6 +247,8 @@ def random_registers(config, rng, part):
         learn_recurrent=learns[0],
         learn_input=learns[1],
         learn_readout=rng.choice((0, 1, 1)),
+        keep_state=rng.choice((0, 0, 1)),
+        sequential=rng.choice((0, 1)),
     )
 
 
@@ -249,7 +265,7 @@ async def learns_as_the_model(dut, name):
         bench.pauses = hesitation(part % 2 == 1, 23 + part)
         if part:
             bench.model.registers = random_registers(bench.config, rng, part)
-            await bench.set_registers()
+            await bench.set_state(rng)
         x, y = random_samples(bench.config, count, seed=25 + part)
         x[1], x[2] = x[0], -x[0]
         for one, label in zip(x, y.tolist()):

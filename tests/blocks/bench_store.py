@@ -12,7 +12,8 @@ from relaxon.hw.operation import Use
 from relaxon.sim.testbench.bench import parameters, start
 from relaxon.sim.testbench.coverage import Coverage
 
-updates = Coverage("update", "up", "down", "cut above", "cut below", "not masked", "beyond the range")
+updates = Coverage("update", "up", "down", "cut above", "cut below", "not masked", "beyond the range",
+                   "cut in J, not in W")  # fmt: skip
 skewed = Coverage(
     "skewed store", "first word", "last word", "every bank", "wraps", "does not wrap",
     "none learns", "all learn", "cut", "two columns", "one word twice", "rows back to back",
@@ -40,16 +41,18 @@ def edgy(rng: random.Random, limit: int) -> int:
 @cocotb.parametrize(name=named("updater"))
 async def an_update_saturates(dut, name):
     component = made(name)
-    block, limit = Ports(dut, name, component), (1 << component._bits) - 1
+    block = Ports(dut, name, component)
+    limits = [(1 << bits) - 1 for bits in component._widths.values()]
     await start(dut)
     half = 1 << block.shape("old").elem_shape.width - 1
     before = None
     for value in range(-half, half):
-        for up in (0, 1):
+        for recurrent, up in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            limit = limits[1 - recurrent]
             for mask in (1, 2, 3) if value % 4 == 0 else (3,):
                 # the other element is its own, with the other sign
                 old, ups = [value, max(-half, min(half - 1, -value))], up | (1 - up) << 1
-                await block.step(old=old, up=ups, mask=mask)
+                await block.step(old=old, up=ups, mask=mask, recurrent=recurrent)
                 changed = [updated(v, bool(ups >> i & 1), limit) for i, v in enumerate(old)]
                 new = [c[0] if mask >> i & 1 else v for i, (v, c) in enumerate(zip(old, changed))]
                 assert block.get("new") == new
@@ -63,6 +66,7 @@ async def an_update_saturates(dut, name):
                 updates.hit("cut below", when=not up and value == -limit and mask & 1)
                 updates.hit("not masked", when=mask == 2)
                 updates.hit("beyond the range", when=abs(value) > limit)
+                updates.hit("cut in J, not in W", when=recurrent and cut and abs(value) < limits[1])
 
 
 class Skewed:

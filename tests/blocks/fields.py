@@ -57,6 +57,16 @@ class Evaluation:
     sign: int = 0
     fields: list[int] = field(default_factory=list)
 
+    @property
+    def turns(self) -> bool:
+        """Whether neurons get the sign of their field."""
+        return self.mode in (Mode.FREE, Mode.SWEEP)
+
+    @property
+    def sees_recur(self) -> bool:
+        """Whether it looks at R."""
+        return self.mode in (Mode.SWEEP, Mode.STABILITY)
+
 
 @dataclass
 class Cycle:
@@ -98,11 +108,14 @@ class Fields:
         return any(abs(s) > self.limit // 4 for sums in self.sums.values() for s in sums[group])
 
     def evaluate(self, e: Evaluation, label: list[int]) -> None:
-        """Fill in what it reports."""
+        """Fill in what it reports; of a state that is kept there are no fields."""
+        if e.mode is Mode.KEEP:
+            e.sign = e.state
+            return
         for p in range(self.lanes):
             s = 1 if e.state >> p & 1 else -1
             h = self.sums[True][e.group][p]
-            if e.mode is not Mode.FREE:
+            if e.sees_recur:
                 neighbours = sum(
                     1 if states >> p & 1 else -1
                     for states, there in ((e.previous, e.has_previous), (e.next, e.has_next))
