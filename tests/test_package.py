@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 FOLDERS = {
-    "relaxon": "sw", "relaxon.hw": "hw", "relaxon.sim": "sim",
+    "relaxon": "sw", "relaxon.experiments": "sw/experiments", "relaxon.hw": "hw", "relaxon.sim": "sim",
     "relaxon.sim.testbench": "sim/testbench", "relaxon.boards": "boards",
 }  # fmt: skip
 

@@ -1,0 +1,70 @@
+"""How much is learned from few samples?
+
+Entangled MNIST, N = 100: test accuracy against the number of training samples, 10 to 60 000, of 32
+gated modules of 32, of its untaught J and W with a readout that learns (a reservoir), and of a linear
+readout of the bits (logistic regression). The fewer samples, the more often each is seen: 100 times
+at first, 10 times in the end.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from relaxon.experiments import Figures, Form, Point
+from relaxon.experiments.baselines import linear
+from relaxon.experiments.lab import Lab
+from relaxon.experiments.learner import FROZEN, learn, samples_of
+from relaxon.experiments.results import band, summary
+
+LEARNERS: dict[str, Point] = {
+    "relaxon": {},
+    "reservoir": FROZEN,
+    "linear": {},
+}
+SAMPLES = (10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 60_000)
+
+
+def points(form: Form) -> list[Point]:
+    """Every number of samples and learner, with every seed."""
+    counts = form.of((10, 100), SAMPLES[:7:2], SAMPLES)
+    shape = dict(preset="modules", neurons=32)
+    shape |= form.of(dict(modules=2, tested=200), dict(modules=16), dict(modules=32))
+    return [
+        dict(task="mnist", inputs=100, learner=name, samples=count, seed=seed)
+        | dict(epochs=form.of(2, 20, min(100, max(10, 300_000 // count)))) | shape | changes
+        for count in reversed(counts)
+        for name, changes in LEARNERS.items()
+        for seed in range(form.of(1, 2, 5))
+    ]  # fmt: skip
+
+
+def measure(point: Point, lab: Lab) -> Figures:
+    """Test accuracy."""
+    if point["learner"] == "linear":
+        return {"accuracy": linear(samples_of(point, lab))}
+    return learn(point, lab)
+
+
+def table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean accuracy of every learner for every number of samples."""
+    found = summary(frame, ["learner", "samples"], "accuracy")
+    return found.sort_values(["learner", "samples"])
+
+
+def draw(frame: pd.DataFrame, figure: Figure) -> None:
+    """The learning curves."""
+    axes = figure.subplots()
+    for learner, rows in table(frame).groupby("learner", sort=False):
+        band(axes, rows, "samples", fmt="o-", label=learner)
+    axes.set(xscale="log", xlabel="training samples", ylabel="test accuracy")
+    axes.legend()
+
+
+def verdict(frame: pd.DataFrame) -> str:
+    """The curves, side by side."""
+    wide = table(frame).pivot(index="samples", columns="learner", values="mean")
+    return "; ".join(
+        f"{count} samples: " + ", ".join(f"{name} {row[name]:.3f}" for name in LEARNERS)
+        for count, row in wide.iterrows()
+    )

@@ -1,0 +1,103 @@
+"""How far can a state be kicked and still go where it would have gone, above the transition and below?
+
+Random couplings, no input, no learning. A part of the neurons of a state is turned, drawn at random;
+kicked and not kicked, it relaxes for the same 102 sweeps, and the two ends are compared: an overlap of
+1 says that the kick was forgotten, 0 that the ends have nothing in common. Once it is the random start
+that is kicked, once the state that a start has come to within as many sweeps: a fixed point, above the
+transition.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from relaxon.experiments import Figures, Form, Point
+from relaxon.experiments.lab import Lab
+from relaxon.experiments.relaxation import Network, random_state
+
+COUPLINGS = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 1.0, 1.5)
+PARTS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+"""Of the neurons that are turned."""
+KICKED = ("start", "end")
+
+
+def points(form: Form) -> list[Point]:
+    """Both kinds of kick, every J_D; a point has several networks, starts, and all sizes of kick."""
+    values = form.of((0.2, 1.0), (0.2, 0.6, 0.8, 1.0), COUPLINGS)
+    much = form.of(
+        dict(neurons=40, networks=1, starts=2), dict(neurons=200, networks=4, starts=5),
+        dict(neurons=200, networks=20, starts=20),
+    )  # fmt: skip
+    return [
+        dict(kicked=kicked, self_coupling=value, seed=0) | much
+        for kicked in KICKED
+        for value in values
+    ]
+
+
+def measure(point: Point, lab: Lab) -> list[Figures]:
+    """Of every network and size of kick: the starts, the neurons that agree at both ends, summed over
+    them; in how many both ends are fixed points, and in how many of these they are the same one."""
+    neurons, figures = point["neurons"], []
+    for network in range(point["networks"]):
+        rng = np.random.default_rng([point["seed"], network])
+        with Network.open(
+            lab, neurons=neurons, seed=int(rng.integers(2**31)),
+            self_coupling=point["self_coupling"],
+        ) as net:  # fmt: skip
+            turned = [max(1, round(part * neurons)) for part in PARTS]
+            rows = [dict(network=network, turned=n, agreeing=0, fixed=0, same=0) for n in turned]
+            for _ in range(point["starts"]):
+                state = random_state(rng, net.shape)
+                if point["kicked"] == "end":
+                    state, _ = net.relax(state)
+                end, sweeps = net.relax(state)
+                for row in rows:
+                    kicked = state.copy()
+                    kicked[0, rng.permutation(neurons)[: row["turned"]]] *= -1
+                    other, others = net.relax(kicked)
+                    fixed = sweeps is not None and others is not None
+                    row["agreeing"] += int((other == end).sum())
+                    row["fixed"] += fixed
+                    row["same"] += fixed and bool((other == end).all())
+            figures += [row | net.recorded() for row in rows]
+    return figures
+
+
+def table(frame: pd.DataFrame) -> pd.DataFrame:
+    """The mean overlap with its standard error over networks, and the part of the pairs of fixed
+    points that are one and the same."""
+    overlap = 2 * frame["agreeing"] / (frame["starts"] * frame["neurons"]) - 1
+    frame = frame.assign(kick=frame["turned"] / frame["neurons"], overlap=overlap)
+    groups = frame.groupby(["kicked", "self_coupling", "kick"])
+    found = groups["overlap"].agg(overlap="mean", error="sem")
+    sums = groups[["same", "fixed", "starts"]].sum()
+    found["same"] = sums["same"] / sums["fixed"]
+    return found.assign(fixed_pairs=sums["fixed"], starts=sums["starts"]).round(4).reset_index()
+
+
+def draw(frame: pd.DataFrame, figure: Figure) -> None:
+    """The overlap against the size of the kick, for both kinds."""
+    found = table(frame)
+    for axes, kicked in zip(figure.subplots(1, 2, sharey=True), KICKED):
+        for value, rows in found[found["kicked"] == kicked].groupby("self_coupling"):
+            axes.errorbar(
+                rows["kick"], rows["overlap"], rows["error"], fmt="o-", lw=1, label=f"J_D = {value:g}"
+            )
+        untouched = np.linspace(0, 0.5, 2)
+        axes.plot(untouched, 1 - 2 * untouched, ":", color="grey", lw=1, label="the kick itself")
+        axes.set(xlabel="part of the neurons turned", title=f"{kicked} kicked")
+    figure.axes[0].set_ylabel("overlap of the two ends")
+    figure.axes[0].legend(fontsize=7)
+
+
+def verdict(frame: pd.DataFrame) -> str:
+    """The overlap after a kick of a tenth, which by itself leaves 0.8."""
+    found, said = table(frame), []
+    nearest = found["kick"].iloc[(found["kick"] - 0.1).abs().argmin()]
+    for kicked, rows in found[found["kick"] == nearest].groupby("kicked", sort=False):
+        values = ", ".join(f"{r.self_coupling:g}: {r.overlap:.2f}" for r in rows.itertuples())
+        said.append(f"{kicked} kicked, by J_D: {values}")
+    return f"overlap of the ends after a kick of {nearest:.0%} of the neurons; {'; '.join(said)}"

@@ -1,0 +1,81 @@
+"""Where a point is measured: on which board, with which data."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from relaxon.board import Board
+from relaxon.config import Config
+from relaxon.data import Dataset, load
+from relaxon.errors import DataError
+
+VALIDATION = 10_000
+"""Training samples, the last ones, that are held out to choose settings by."""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A board, and a folder of datasets.
+
+    Parameters
+    ----------
+    board
+        Where machines run, as in `Board.open`.
+    data
+        Folder with ``mnist`` and ``fashion-mnist``, each with its four IDX files.
+    """
+
+    board: str = "model"
+    data: Path = Path("data")
+
+    def machine(self, config: Config) -> Board:
+        """The board, opened as this machine."""
+        return Board.open(self.board, config)
+
+    def dataset(
+        self, task: str, seed: int, *, inputs: int | None = None, samples: int | None = None,
+        tested: int | None = None, validation: bool = False,
+    ) -> Dataset:  # fmt: skip
+        """The samples of a task, as bits.
+
+        Parameters
+        ----------
+        task
+            ``mnist`` or ``fashion``.
+        seed
+            Of the projection, and of the choice of samples.
+        inputs
+            Project the images to so many bits ("entangled"); None: a bit for each pixel.
+        samples
+            Train on so many only, drawn by the seed.
+        tested
+            Test on so many only, the first ones.
+        validation
+            Hold out the last `VALIDATION` training samples instead of the test set, which is not
+            looked at.
+        """
+        data = _load(task, str(self._folder(task)), inputs, seed)
+        if validation:
+            data = replace(
+                data, x_train=data.x_train[:-VALIDATION], y_train=data.y_train[:-VALIDATION],
+                x_test=data.x_train[-VALIDATION:], y_test=data.y_train[-VALIDATION:],
+            )  # fmt: skip
+        data = replace(data, x_test=data.x_test[:tested], y_test=data.y_test[:tested])
+        return data if samples is None else data.subset(samples, seed)
+
+    def _folder(self, task: str) -> Path:
+        folder = self.data / {"mnist": "mnist", "fashion": "fashion-mnist"}[task]
+        if not folder.is_dir():
+            raise DataError(
+                f"{folder} is missing: --data must name a folder that has mnist and fashion-mnist, "
+                "each with the dataset's four IDX files (yann.lecun.com/exdb/mnist, "
+                "github.com/zalandoresearch/fashion-mnist)"
+            )
+        return folder
+
+
+@functools.lru_cache(maxsize=2)
+def _load(task: str, folder: str, inputs: int | None, seed: int) -> Dataset:
+    return load(f"{task}:{folder}", entangle=inputs, seed=seed)

@@ -1,0 +1,81 @@
+"""Few large modules or many small ones, and do couplings λ between neighbours help?
+
+Entangled MNIST, N = 100, modules of 8 to 256 neurons, gated: once 1024 neurons in all, once as many
+couplings that learn in J and W as 32 modules of 32 have; each without λ; with λ beside
+J_D = K/2, the margin κ being λ more, or as without; and with λ in place of a part of J_D.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from relaxon.experiments import Figures, Form, Point
+from relaxon.experiments.lab import Lab
+from relaxon.experiments.learner import learn
+from relaxon.experiments.results import band, summary
+
+INPUTS = 100
+NEURONS = 1024
+SIZES = (8, 16, 32, 64, 128, 256)
+COUPLINGS = {
+    "λ = 0": dict(),
+    "λ = K/4": dict(chain_coupling=0.25),
+    "λ = K/4, κ as without": dict(chain_coupling=0.25, margin=0.25),
+    "λ = K/2, J_D = K/4": dict(chain_coupling=0.5, self_coupling=0.25),
+}
+
+
+def points(form: Form) -> list[Point]:
+    """Every size of module, at the same neurons and at the same memory, with every λ and seed."""
+    much = form.of(dict(samples=200, tested=200, epochs=1), dict(samples=5000, epochs=3), dict(epochs=6))
+    neurons = form.of(64, NEURONS, NEURONS)
+    memory = neurons * (31 + INPUTS)
+    found = []
+    for size in SIZES[:: form.of(3, 2, 1)]:
+        for equal, modules in (
+            ("neurons", neurons // size), ("memory", round(memory / (size * (size - 1 + INPUTS))))
+        ):  # fmt: skip
+            for name, coupling in list(COUPLINGS.items())[: form.of(2, 2, None)]:
+                if modules == 1:  # nobody to be coupled to, and less memory than the others
+                    continue
+                for seed in range(form.of(1, 1, 3)):
+                    shape = dict(preset="modules", modules=modules, neurons=size)
+                    told = dict(equal=equal, coupling=name, seed=seed)
+                    found.append(dict(task="mnist", inputs=INPUTS) | much | shape | coupling | told)
+    return found
+
+
+def measure(point: Point, lab: Lab) -> Figures:
+    """Test accuracy, and what the machine came to."""
+    return learn(point, lab)
+
+
+def table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean accuracy for every shape and λ."""
+    return summary(frame, ["equal", "coupling", "neurons", "modules"], "accuracy")
+
+
+def draw(frame: pd.DataFrame, figure: Figure) -> None:
+    """A panel for the same neurons, one for the same memory."""
+    found = table(frame)
+    for axes, equal in zip(figure.subplots(1, 2, sharey=True), ("neurons", "memory")):
+        for coupling, rows in found[found["equal"] == equal].groupby("coupling", sort=False):
+            band(axes, rows, "neurons", fmt="o-", label=coupling)
+        axes.set(xscale="log", xlabel="neurons of a module", title=f"the same {equal}")
+        axes.set_xticks(found["neurons"].unique(), found["neurons"].unique())
+    figure.axes[0].set_ylabel("test accuracy")
+    figure.axes[1].legend()
+
+
+def verdict(frame: pd.DataFrame) -> str:
+    """The best size of module, and what λ does there."""
+    found, said = table(frame), []
+    for equal, rows in found.groupby("equal", sort=False):
+        plain = rows[rows["coupling"] == "λ = 0"]
+        best = plain.sort_values("mean").iloc[-1]
+        others = rows[(rows["neurons"] == best["neurons"]) & (rows["coupling"] != best["coupling"])]
+        changes = ", ".join(f"{r.coupling} {r.mean - best['mean']:+.3f}" for r in others.itertuples())
+        sizes = ", ".join(f"{r.neurons}: {r.mean:.3f}" for r in plain.itertuples())
+        said.append(f"the same {equal}: modules of {sizes}; λ at {best['neurons']}: {changes}")
+    return "; ".join(said)

@@ -1,0 +1,89 @@
+"""What do the presets reach on test images?
+
+The presets `modules` and `patient` (both chosen on validation images, see `search`), each
+trained on all 60 000 images and tried once on the 10 000 test images: Entangled MNIST of 100 and 784
+bits, MNIST pixels and Fashion-MNIST, with J and W of 8 bits. Beside them a linear readout of the same
+bits (logistic regression).
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from relaxon.experiments import Figures, Form, Point
+from relaxon.experiments.baselines import linear
+from relaxon.experiments.lab import Lab
+from relaxon.experiments.learner import learn, samples_of
+from relaxon.experiments.results import summary
+
+TASKS = {
+    "Entangled MNIST, N = 100": dict(task="mnist", inputs=100),
+    "Entangled MNIST, N = 784": dict(task="mnist", inputs=784),
+    "MNIST pixels, N = 784": dict(task="mnist"),
+    "Fashion-MNIST pixels, N = 784": dict(task="fashion"),
+    "Entangled Fashion-MNIST, N = 784": dict(task="fashion", inputs=784),
+}
+TRIALS = {
+    "Entangled MNIST, N = 100": (("modules", 32, 10), ("modules", 32, 30), ("modules", 64, 30),
+                                 ("patient", 32, 10), ("patient", 32, 30), ("patient", 64, 30)),
+}  # fmt: skip
+"""(preset, modules of 32, epochs) of a task …"""
+OTHERS = (("modules", 32, 20), ("patient", 32, 20))
+"""… and of the others."""
+
+
+def points(form: Form) -> list[Point]:
+    """Every task and trial, with every seed."""
+    found = []
+    for name, task in list(TASKS.items())[: form.of(1, None, None)]:
+        few = form.of(dict(samples=200, tested=200), dict(samples=5000), {})
+        for seed in range(form.of(1, 1, 3)):
+            common = task | few | dict(name=name, seed=seed)
+            found.append(common | dict(learner="linear"))
+            for preset, modules, epochs in TRIALS.get(name, OTHERS)[form.of(-1, -2, None) :]:
+                shape = dict(preset=preset, modules=form.of(2, modules // 4, modules), neurons=32)
+                much = dict(epochs=form.of(1, 3, epochs), learner=preset)
+                found.append(common | shape | much)
+    return found
+
+
+def measure(point: Point, lab: Lab) -> Figures:
+    """Test accuracy."""
+    if point["learner"] == "linear":
+        return {"accuracy": linear(samples_of(point, lab))}
+    return learn(point, lab)
+
+
+def table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean accuracy of every task, learner and size."""
+    return summary(frame, ["name", "learner", "modules", "epochs"], "accuracy")
+
+
+def draw(frame: pd.DataFrame, figure: Figure) -> None:
+    """A row of points for each task."""
+    axes = figure.subplots()
+    found = table(frame)
+    names = list(found["name"].unique())
+    for label, rows in found.groupby(found.apply(_trial, axis=1), sort=False):
+        where = [names.index(name) for name in rows["name"]]
+        axes.errorbar(rows["mean"], where, xerr=rows["deviation"], fmt="o", label=label)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="test accuracy")
+    axes.legend()
+
+
+def _trial(row: pd.Series) -> str:
+    """A row of the table, in words."""
+    if pd.isna(row["modules"]):
+        return str(row["learner"])
+    return f"{row['learner']} {row['modules']:.0f} × 32, {row['epochs']:.0f} epochs"
+
+
+def verdict(frame: pd.DataFrame) -> str:
+    """Every task: what each reaches."""
+    said = []
+    for name, rows in table(frame).groupby("name", sort=False):
+        each = (f"{_trial(row)} {row['mean']:.4f}" for _, row in rows.iterrows())
+        said.append(f"{name}: {'; '.join(each)}")
+    return ". ".join(said)

@@ -1,0 +1,68 @@
+"""Makes docs/results.md, its tables and its figures from finished experiments.
+
+    python -m relaxon.experiments.report runs/experiments/full docs
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from relaxon.experiments import NAMES, Form, find, question, results
+from relaxon.experiments.sweep import Sweep
+
+MOST_ROWS = 40
+"""Of a table in the text; longer ones are in their files alone."""
+HEAD = """# Results
+
+What `relaxon experiment all --data DIR` finds, in its full form; `--quick` shows the same in less than a
+quarter of an hour. Everything is computed by the chip's own arithmetic, on the model, which equals the
+gateware bit for bit: `relaxon experiment NAME --repeat KEY --board sim` measures a point again on the
+simulated board and compares every figure, and `tests/test_experiments.py` does so for one point of every
+experiment. DIR has the folders `mnist` and `fashion-mnist` with their IDX files.
+
+Error bars, and "deviation" in tables, are standard deviations over seeds (couplings, projection and
+order change with the seed); "error" is a standard error. MNIST and Fashion-MNIST have 60 000 training
+and 10 000 test images; "Entangled" is their projection to N random bits. Fields and couplings are in
+units of K, the spread of a fresh recurrent field, unless something else is said.
+
+This page is made by `python -m relaxon.experiments.report runs/experiments/full docs`.
+"""
+
+
+def section(name: str, folder: Path, docs: Path) -> str:
+    """An experiment's part of the page; copies its table and figure. Empty if it is not finished."""
+    script = find(name)
+    swept = Sweep(name, script.points(Form.FULL), folder / name)
+    if swept.missing():
+        return ""
+    frame = swept.frame()
+    verdict = results.write(name, script, frame, folder / name)
+    for file in (f"{name}-table.csv", f"{name}.svg"):
+        shutil.copy(folder / name / file, docs / "results" / file)
+    table = pd.read_csv(docs / "results" / f"{name}-table.csv")
+    text = script.__doc__.strip().partition("\n")[2].strip()
+    links = f"[table](results/{name}-table.csv), {len(swept.points)} points"
+    parts = [
+        f"## {name}: {question(script)}\n", text + "\n", f"![{name}](results/{name}.svg)\n",
+        f"**Found:** {verdict}.\n", f"`relaxon experiment {name}`: {links}.\n",
+    ]  # fmt: skip
+    if len(table) <= MOST_ROWS:
+        parts.append(table.to_markdown(index=False, floatfmt=".4g", missingval="–") + "\n")
+    return "\n".join(parts)
+
+
+def main(folder: Path, docs: Path) -> None:
+    """Write the page, and say what is missing."""
+    (docs / "results").mkdir(parents=True, exist_ok=True)
+    sections = {name: section(name, folder, docs) for name in NAMES}
+    (docs / "results.md").write_text("\n".join([HEAD, *filter(None, sections.values())]))
+    if missing := [name for name, text in sections.items() if not text]:
+        print(f"not finished, and left out: {', '.join(missing)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

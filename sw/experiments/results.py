@@ -1,0 +1,48 @@
+"""What an experiment came to, for people: a tidy CSV, a small table, a figure, a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from relaxon.errors import DataError
+from relaxon.experiments import Script
+
+STYLE: Any = {
+    "svg.hashsalt": "relaxon",  # the same figure is the same file
+    "axes.grid": True, "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False,
+    "font.size": 10, "legend.fontsize": 8, "errorbar.capsize": 2, "lines.markersize": 4,
+}  # fmt: skip
+
+
+def write(name: str, script: Script, frame: pd.DataFrame, folder: Path) -> str:
+    """Write ``NAME.csv`` (every row), ``NAME-table.csv`` (the small table) and ``NAME.svg`` into the
+    folder; returns the verdict. `DataError` if they cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        frame.to_csv(folder / f"{name}.csv", index=False)
+        script.table(frame).to_csv(folder / f"{name}-table.csv", index=False)
+        with matplotlib.rc_context(STYLE):
+            figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+            FigureCanvasSVG(figure)
+            script.draw(frame, figure)
+            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be written: {error.strerror}") from None
+    return script.verdict(frame)
+
+
+def summary(frame: pd.DataFrame, by: list[str], figure: str) -> pd.DataFrame:
+    """Mean of a figure over seeds, its standard deviation (n − 1) and n, for every value of `by`."""
+    groups = frame.groupby(by, sort=False, dropna=False)[figure]
+    return groups.agg(mean="mean", deviation="std", seeds="count").reset_index()
+
+
+def band(axes, table: pd.DataFrame, x: str, **style) -> None:  # type: ignore[no-untyped-def]
+    """Means with error bars of one standard deviation, over the column `x` of a `summary`."""
+    axes.errorbar(table[x], table["mean"], yerr=table["deviation"], **style)

@@ -1,0 +1,96 @@
+"""Which settings learn best at a fixed size and width?
+
+Entangled MNIST, N = 100, 32 modules of 32, J and W of 8 bits, 20 epochs: the presets `modules` and
+`patient`, and settings drawn at random around them, each tried once, all with the same seed, on the
+last 10 000 training images; the test set is not looked at. The best of so many single tries is partly
+luck. `patient` came of such tries: what matters most is how finely the readout learns, and what the
+gate lets pass; the experiment `presets` has both presets on the test set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from relaxon.config import Config
+from relaxon.experiments import Figures, Form, Point
+from relaxon.experiments.lab import Lab
+from relaxon.experiments.learner import learn
+from relaxon.settings import PRESETS
+
+UNITS = (256, 512, 1024, 2048)
+RANGES = {
+    "self_coupling": (0.4, 0.8), "margin": (0.15, 0.6), "feedback": (0.6, 1.3), "gate": (1.0, 5.0),
+    "readout_true": (0.6, 4.0), "readout_false": (1.5, 6.0),
+}  # fmt: skip
+CHOICES = {
+    "readout_unit": UNITS, "input_strength": (5.0, 10.0), "spread": (24, 32, 40),
+    "sweeps_clamped": (1, 2, 3), "sweeps_released": (1, 2, 3), "sweeps_infer": (2, 3, 4),
+}  # fmt: skip
+VARIED = (*RANGES, *CHOICES)
+
+
+def drawn(number: int) -> Point:
+    """Settings number 2, 3, …; the first two are the presets'."""
+    if number < 2:
+        preset = ("modules", "patient")[number]
+        known = asdict(PRESETS[preset]) | Config.preset(preset).registers.as_dict()
+        known |= asdict(PRESETS[preset])  # in K, where registers have the same names
+        return dict(settings=preset) | {name: known[name] for name in VARIED}
+    rng = np.random.default_rng([5, number])
+    settings: Point = {n: round(float(rng.uniform(*ends)), 2) for n, ends in RANGES.items()}
+    choices = {n: rng.choice(values).item() for n, values in CHOICES.items()}
+    return dict(settings="drawn") | settings | choices
+
+
+def points(form: Form) -> list[Point]:
+    """The presets, and so many others. O is as wide as its unit wants it."""
+    much = form.of(
+        dict(modules=2, samples=200, tested=200, epochs=1), dict(modules=16, samples=5000, epochs=4),
+        dict(modules=32, epochs=20),
+    )  # fmt: skip
+    common = dict(task="mnist", inputs=100, split="validation", preset="modules", neurons=32, seed=0)
+    found = [common | much | drawn(number) for number in range(form.of(2, 6, 64))]
+    return [p | dict(readout_bits=min(16, 14 + UNITS.index(p["readout_unit"]))) for p in found]
+
+
+def measure(point: Point, lab: Lab) -> Figures:
+    """Validation accuracy, and what the machine came to."""
+    return learn(point, lab)
+
+
+def table(frame: pd.DataFrame) -> pd.DataFrame:
+    """All settings, the best ones first."""
+    columns = ["settings", "accuracy", "training_accuracy", *VARIED, "readout_bits", "cycles"]
+    return frame[columns].sort_values("accuracy", ascending=False)
+
+
+def draw(frame: pd.DataFrame, figure: Figure) -> None:
+    """Accuracy against each setting; the presets are marked."""
+    figure.set_size_inches(11, 7)
+    for axes, name in zip(figure.subplots(3, 4, sharey=True).ravel(), VARIED, strict=True):
+        for settings, marks in (("drawn", "o"), ("modules", "*"), ("patient", "D")):
+            rows = frame[frame["settings"] == settings]
+            axes.plot(rows[name], rows["accuracy"], marks, alpha=0.7, label=settings)
+        axes.set(xlabel=name)
+    figure.axes[0].legend()
+    for axes in figure.axes[::4]:
+        axes.set_ylabel("validation accuracy")
+
+
+def verdict(frame: pd.DataFrame) -> str:
+    """The presets, and the best beside them."""
+    found = table(frame)
+    known = found[found["settings"] != "drawn"]
+    presets = ", ".join(f"{r.settings} {r.accuracy:.4f}" for r in known.itertuples())
+    drawn = found[found["settings"] == "drawn"]
+    if drawn.empty:
+        return f"on validation images, one try each: {presets}"
+    best = ", ".join(f"{name} {drawn.iloc[0][name]:g}" for name in VARIED)
+    return (
+        f"on validation images, one try each: {presets}; of {len(drawn)} settings drawn, the best "
+        f"{drawn['accuracy'].max():.4f} ({best}), the median {drawn['accuracy'].median():.4f}"
+    )

@@ -1,0 +1,197 @@
+"""Points of an experiment, in parallel: each is measured once, whatever happens meanwhile.
+
+Every finished point is a file of its own, ``points/KEY.json``, written by rename: its values, its
+figures, and what made them. A point whose file is there is not measured again; a sweep that was
+broken off goes on with the others.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from dask.distributed import Client, LocalCluster, as_completed
+from threadpoolctl import threadpool_limits
+
+from relaxon.build_info import describe
+from relaxon.errors import ConfigError, DataError, LinkError
+from relaxon.experiments import Figures, Point, find, key
+from relaxon.experiments.lab import Lab
+
+PATIENCE = 30.0
+"""Longest time in seconds to wait for a scheduler."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The points of one experiment, and the folder that keeps what is finished.
+
+    Parameters
+    ----------
+    name
+        The experiment.
+    points
+        What is to be measured.
+    folder
+        Where ``points/`` is.
+    """
+
+    name: str
+    points: list[Point]
+    folder: Path
+
+    def file(self, point: Point) -> Path:
+        """Where a finished point is kept."""
+        return self.folder / "points" / f"{key(point)}.json"
+
+    def missing(self) -> list[Point]:
+        """The points that are not finished."""
+        return [point for point in self.points if not self.file(point).exists()]
+
+    def frame(self) -> pd.DataFrame:
+        """All finished points, tidy: a row for each dict of figures, beside its point's values.
+
+        The machine's sizes and registers stay in the points' files.
+        """
+        rows: list[dict[str, Any]] = []
+        for point in self.points:
+            if self.file(point).exists():
+                kept = load(self.file(point))
+                rows += ({"key": key(point)} | kept["point"] | f for f in kept["figures"])
+        return pd.DataFrame(rows).drop(columns="config", errors="ignore")
+
+    def origins(self) -> set[str]:
+        """What the finished points were made by: board, and git description of the sources."""
+        files = (self.file(point) for point in self.points)
+        made = [load(file)["made_by"] for file in files if file.exists()]
+        return {f"{m['board']}, sources {m.get('git', m.get('relaxon', '?'))}" for m in made}
+
+    def keep(
+        self, point: Point, figures: list[Figures], seconds: float, made_by: dict[str, str]
+    ) -> None:
+        """Write a finished point."""
+        record = {
+            "experiment": self.name, "point": point, "figures": figures,
+            "seconds": round(seconds, 3), "made_by": made_by,
+        }  # fmt: skip
+        path = self.file(point)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(".part")
+            part.write_text(json.dumps(record, indent=1) + "\n")
+            os.replace(part, path)
+        except OSError as error:
+            raise DataError(f"{path} cannot be written: {error.strerror}") from None
+
+    def run(
+        self, lab: Lab, client: Client, progress: Callable[[int], object] | None = None
+    ) -> list[str]:
+        """Measure what is missing; what went wrong with which point, a line each.
+
+        `progress` is called with the number of points finished since it was called last. Ctrl-C ends
+        it; finished points are kept.
+        """
+        failed: list[str] = []
+        made_by = describe(lab.board, tools=["numpy", "numba"])
+        waiting = {
+            client.submit(measure, self.name, point, lab, pure=False): point
+            for point in self.missing()
+        }
+        try:
+            for future in as_completed(waiting):
+                point = waiting[future]
+                if future.status == "finished":
+                    figures, seconds = future.result()
+                    self.keep(point, figures, seconds, made_by)
+                else:
+                    failed.append(f"{point}: {future.exception() or future.status}")
+                if progress is not None:
+                    progress(1)
+        finally:
+            client.cancel(list(waiting))
+        return failed
+
+
+def measure(name: str, point: Point, lab: Lab) -> tuple[list[Figures], float]:
+    """The figures of a point, and the seconds that took: what a worker does."""
+    started = time.perf_counter()
+    with threadpool_limits(1):  # workers share the cores; the results depend on it, too
+        figures = find(name).measure(point, lab)
+    return figures if isinstance(figures, list) else [figures], time.perf_counter() - started
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A finished point. `DataError` if there is none, or the file holds something else."""
+    if not path.exists():
+        raise DataError(f"{path.parent} has no point {path.stem}; is it one of --quick or --smoke?")
+    try:
+        kept = json.loads(path.read_text())
+        if key(kept["point"]) != path.stem or not isinstance(kept["figures"], list):
+            raise ValueError("it holds another point")
+        return dict(kept)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is no finished point ({error}); remove it") from None
+
+
+@contextmanager
+def workers(lab: Lab, scheduler: str | None = None, count: int | None = None) -> Iterator[Client]:
+    """A dask client: of `count` processes of this computer (by default, as many as it has cores), or
+    of the cluster whose scheduler is at this address.
+
+    A real board is one: points are measured on it one after another.
+
+    Raises `LinkError` if there is no scheduler, or nobody who works for it, and `ConfigError` for a
+    cluster with a real board.
+    """
+    real = lab.board not in ("model", "sim")
+    if scheduler is not None and real:
+        raise ConfigError(f"board {lab.board} is one: a cluster cannot share it; leave out --scheduler")
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout=PATIENCE)
+        except (OSError, ValueError) as error:
+            raise LinkError(
+                f"no dask scheduler at {scheduler} ({error}): start one with `dask scheduler`, and "
+                "`dask worker` on every computer that shares it"
+            ) from None
+        with client:
+            try:
+                client.wait_for_workers(1, timeout=PATIENCE)
+            except TimeoutError:
+                raise LinkError(
+                    f"the scheduler at {scheduler} has no workers: start `dask worker {scheduler}`"
+                ) from None
+            yield client
+        return
+    if real:
+        count = 1
+    with (
+        LocalCluster(
+            n_workers=count or len(os.sched_getaffinity(0)), threads_per_worker=1,
+            dashboard_address="127.0.0.1:0", silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster) as client,
+    ):  # fmt: skip
+        yield client
+
+
+def repeat(name: str, kept: dict[str, Any], lab: Lab) -> list[str]:
+    """Measure a finished point again, on this lab's board; the figures that differ, a line each."""
+    again, _ = measure(name, kept["point"], lab)
+    if len(again) != len(kept["figures"]):
+        return [f"{len(again)} rows of figures, not {len(kept['figures'])}"]
+    return [
+        f"row {row}: {figure} is {new.get(figure)!r}, not {old.get(figure)!r}"
+        for row, (old, new) in enumerate(zip(kept["figures"], again, strict=True))
+        for figure in old | new
+        if old.get(figure) != new.get(figure)
+    ]
+
