@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 def experiment(
     name: Annotated[str, typer.Argument(help="An experiment, all, or list.")],
     quick: Annotated[
-        bool, typer.Option("--quick", help="Less of everything: all in 15 minutes on 2 cores.")
+        bool, typer.Option("--quick", help="Less of everything.")
     ] = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Only to see that it works.")] = False,
     data: Annotated[

@@ -18,11 +18,11 @@ MOST_ROWS = 40
 """Of a table in the text; longer ones are in their files alone."""
 HEAD = """# Results
 
-What `relaxon experiment all --data DIR` finds, in its full form; `--quick` shows the same in less than a
-quarter of an hour. Everything is computed by the chip's own arithmetic, on the model, which equals the
+What `relaxon experiment all --data DIR` finds, in its full form, hours of computing; `--quick` does
+less of the same. Everything is computed by the chip's own arithmetic, on the model, which equals the
 gateware bit for bit: `relaxon experiment NAME --repeat KEY --board sim` measures a point again on the
-simulated board and compares every figure, and `tests/test_experiments.py` does so for one point of every
-experiment. DIR has the folders `mnist` and `fashion-mnist` with their IDX files.
+simulated board and compares every figure, and `tests/test_experiments.py` does so for one point of
+every experiment. DIR has the folders `mnist` and `fashion-mnist` with their IDX files.
 
 Error bars, and "deviation" in tables, are standard deviations over seeds (couplings, projection and
 order change with the seed); "error" is a standard error. MNIST and Fashion-MNIST have 60 000 training
@@ -59,9 +59,11 @@ def main(folder: Path, docs: Path) -> None:
     """Write the page, and say what is missing."""
     (docs / "results").mkdir(parents=True, exist_ok=True)
     sections = {name: section(name, folder, docs) for name in NAMES}
-    (docs / "results.md").write_text("\n".join([HEAD, *filter(None, sections.values())]))
+    page = [HEAD, *filter(None, sections.values())]
     if missing := [name for name, text in sections.items() if not text]:
+        page.append(f"Not run in full yet: {', '.join(missing)}.\n")
         print(f"not finished, and left out: {', '.join(missing)}", file=sys.stderr)
+    (docs / "results.md").write_text("\n".join(page))
 
 
 if __name__ == "__main__":
