@@ -31,8 +31,8 @@ class RelaxonClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     preset
-        Registers of many small gated modules (``"modules"``; ``"patient"``: better after 20 epochs and
-        more) or of one large one (``"paper"``).
+        Registers of many small gated modules (``"modules"``; ``"patient"``: for 20 epochs and more) or
+        of one large one (``"paper"``).
     modules, neurons
         M, and H per module; by default 8 × 32, and 1 × 256 for ``"paper"``.
     epochs

@@ -24,9 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def experiment(
     name: Annotated[str, typer.Argument(help="An experiment, all, or list.")],
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Less of everything.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Less of everything.")] = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Only to see that it works.")] = False,
     data: Annotated[
         Path, typer.Option(help="Folder with mnist and fashion-mnist, IDX files.", metavar="DIR")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -148,13 +147,19 @@ def test_a_real_board_is_not_shared_by_a_cluster() -> None:
 
 
 def test_what_a_killed_worker_was_doing_is_begun_again(tmp_path: Path) -> None:
-    swept = sweep.Sweep("entropy", [POINT | {"networks": 200, "seed": n} for n in (0, 1)], tmp_path)
+    """The only worker dies when the first of three points is finished."""
+    points = [POINT | {"neurons": 8, "networks": 80, "seed": n} for n in range(3)]
+    swept, victims = sweep.Sweep("entropy", points, tmp_path), []
+
+    def kill(done: int) -> None:
+        if victims:
+            os.kill(victims.pop(), signal.SIGKILL)
+
     with sweep.workers(Lab(), count=1) as client:
         (pid,) = client.run(os.getpid).values()
-        killer = threading.Timer(0.5, os.kill, [pid, signal.SIGKILL])
-        killer.start()
-        assert swept.run(Lab(), client) == []
-        killer.join()
+        victims.append(pid)
+        assert swept.run(Lab(), client, kill) == []
+        assert pid not in client.run(os.getpid).values()
     assert swept.missing() == []
 
 

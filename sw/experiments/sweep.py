@@ -19,6 +19,7 @@ from typing import Any
 
 import pandas as pd
 from dask.distributed import Client, LocalCluster, as_completed
+from dask.system import CPU_COUNT
 from threadpoolctl import threadpool_limits
 
 from relaxon.build_info import describe
@@ -175,7 +176,7 @@ def workers(lab: Lab, scheduler: str | None = None, count: int | None = None) ->
         count = 1
     with (
         LocalCluster(
-            n_workers=count or len(os.sched_getaffinity(0)), threads_per_worker=1,
+            n_workers=count or CPU_COUNT, threads_per_worker=1,
             dashboard_address="127.0.0.1:0", silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster) as client,
