@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -61,14 +62,16 @@ def experiment(
         raise ConfigError("choose --quick or --smoke, not both")
     form = Form.QUICK if quick else Form.SMOKE if smoke else Form.FULL
     lab = Lab(board, data)
-    for each in NAMES if name == "all" else (name,):
-        find(each)  # before anything is begun
+    names = NAMES if name == "all" else (name,)
+    for each in names:  # before anything is begun
+        for task in {point["task"] for point in find(each).points(form) if "task" in point}:
+            lab.folder(task)
     if repeat is not None:
         if name == "all":
             raise ConfigError("--repeat is for a point of one experiment: name it, not all")
         _repeat(name, lab, out / form / name, repeat)
         return
-    _run(NAMES if name == "all" else (name,), form, lab, out / form, scheduler, workers)
+    _run(names, form, lab, out / form, scheduler, workers)
 
 
 def _run(
@@ -79,19 +82,20 @@ def _run(
     from relaxon.experiments import results, sweep
 
     failed: list[str] = []
-    with sweep.workers(lab, scheduler, count) as client:
-        for name in names:
-            script = find(name)
-            points = sweep.Sweep(name, script.points(form), out / name)
+    sweeps = [sweep.Sweep(name, find(name).points(form), out / name) for name in names]
+    missing_any = any(points.missing() for points in sweeps)
+    with sweep.workers(lab, scheduler, count) if missing_any else nullcontext() as client:
+        for points in sweeps:
+            name, script = points.name, find(points.name)
             missing = len(points.missing())
             report.out.print(
                 f"[bold]{name}[/]: {question(script)} "
-                f"({len(points.points)} points, {len(points.points) - missing} finished before)",
+                f"({len(points)} points, {len(points) - missing} finished before)",
                 soft_wrap=True,
             )
             try:
                 with report.counting(name, missing, "points") as progress:
-                    wrong = points.run(lab, client, progress)
+                    wrong = points.run(lab, client, progress) if client else []
             except KeyboardInterrupt:
                 report.err.print("broken off; finished points are kept: the same command goes on")
                 raise typer.Exit(INTERRUPTED) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +16,26 @@ import pandas as pd
 import pytest
 from dask.distributed import Client, LocalCluster
 from matplotlib.figure import Figure
+from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
 from relaxon.cli import app
 from relaxon.data import Dataset
 from relaxon.errors import ConfigError, DataError, LinkError
-from relaxon.experiments import NAMES, Form, find, key, learner, question, results, sweep
+from relaxon.experiments import (
+    NAMES,
+    TOLD,
+    Form,
+    bare,
+    find,
+    learner,
+    question,
+    results,
+    sweep,
+)
 from relaxon.experiments.baselines import binarised_mlp, linear, mlp_of, mlp_parameters
 from relaxon.experiments.entropy import annealed
-from relaxon.experiments.lab import Lab
+from relaxon.experiments.lab import VALIDATION, Lab
 from relaxon.experiments.learner import at_limit, machine, trainable
 from relaxon.experiments.relaxation import Network, random_state
 from relaxon.greys import Thermometer
@@ -31,8 +43,7 @@ from relaxon.settings import PRESETS
 from relaxon.sim.model import Model
 from relaxon.training import Run
 
-BY_THEMSELVES = ("fixed-points", "kicks", "entropy", "capacity")
-"""Experiments that need no dataset."""
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +52,30 @@ def client() -> Iterator[Client]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The datasets where they lie; elsewhere scikit-learn's digits of 8 × 8 in their place, each
+    pixel four times as wide and high, over and over, in the same files: a smoke form asks no more."""
+    datasets = ROOT.parent / "shared" / "data"
+    if datasets.is_dir():
+        return datasets
+    digits = load_digits()
+    x = np.kron(digits.images.astype(np.uint8), np.ones((1, 4, 4), np.uint8))[:, 2:30, 2:30] * 15
+    y = digits.target.astype(np.uint8)
+    for name in ("mnist", "fashion-mnist"):
+        folder = tmp_path_factory.getbasetemp() / "data" / name
+        folder.mkdir(parents=True)
+        for part, many in (("train", VALIDATION + 1000), ("t10k", 500)):
+            rows = np.arange(many) % len(x)
+            for kind, array in (("images-idx3", x[rows]), ("labels-idx1", y[rows])):
+                header = struct.pack(f">I{array.ndim}I", 0x800 + array.ndim, *array.shape)
+                (folder / f"{part}-{kind}-ubyte").write_bytes(header + array.tobytes())
+    return folder.parent
+
+
 @pytest.fixture
-def lab(request: pytest.FixtureRequest) -> Lab:
-    """With the datasets, where the experiment needs them."""
-    if request.node.callspec.params["name"] in BY_THEMSELVES:
-        return Lab()
-    return Lab(data=request.getfixturevalue("data_folder"))
+def lab(images: Path) -> Lab:
+    return Lab(data=images)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,6 +98,7 @@ def test_a_point_of_every_experiment_is_identical_on_the_simulated_board(
 ) -> None:
     script = find(name)
     point = next(p for p in script.points(Form.SMOKE) if p.get("learner") != "linear")
+    point = bare(point)
     figures, seconds = sweep.measure(name, point, lab)
     swept = sweep.Sweep(name, [point], tmp_path)
     swept.keep(point, figures, seconds, {"board": "model"})
@@ -80,7 +110,7 @@ def test_a_point_of_every_experiment_is_identical_on_the_simulated_board(
 @pytest.mark.parametrize("name", NAMES)
 def test_points_are_plain_and_differ(name: str, form: Form) -> None:
     points = find(name).points(form)
-    assert len({key(point) for point in points}) == len(points)
+    assert len({json.dumps(point) for point in points}) == len(points)
     assert all(json.loads(json.dumps(point)) == point for point in points)
     assert all("seed" in point for point in points)
     assert question(find(name)).endswith("?")
@@ -106,6 +136,21 @@ def test_finished_points_are_not_measured_again(client: Client, tmp_path: Path) 
     assert both.run(Lab(), client, done.append) == []
     assert done == [1] and first.file(POINT).stat().st_mtime_ns == written
     assert list(both.frame()["seed"]) == [0, 1]
+
+
+def test_points_that_are_equal_but_for_what_is_told_are_measured_once(
+    client: Client, tmp_path: Path
+) -> None:
+    named = [POINT | {TOLD: dict(equal=equal)} for equal in ("neurons", "memory")]
+    both = sweep.Sweep("entropy", named, tmp_path)
+    assert both.missing() == [POINT] and len(both) == 1
+    done: list[int] = []
+    assert both.run(Lab(), client, done.append) == []
+    assert done == [1] and both.missing() == []
+    frame = both.frame()
+    assert list(frame["equal"]) == ["neurons", "memory"]
+    assert frame["key"].nunique() == 1 and frame["fixed_points"].nunique() == 1
+    assert sweep.load(both.file(named[0]))["point"] == POINT
 
 
 def test_a_point_that_fails_does_not_stop_the_others(client: Client, tmp_path: Path) -> None:
@@ -163,11 +208,11 @@ def test_what_a_killed_worker_was_doing_is_begun_again(tmp_path: Path) -> None:
     assert swept.missing() == []
 
 
-def test_an_interrupted_machine_is_no_result(monkeypatch: pytest.MonkeyPatch, data_folder: Path) -> None:
+def test_an_interrupted_machine_is_no_result(monkeypatch: pytest.MonkeyPatch, lab: Lab) -> None:
     monkeypatch.setattr(learner, "train", lambda *_: Run(interrupted=True))
     script = find("stability")
     with pytest.raises(KeyboardInterrupt):
-        script.measure(script.points(Form.SMOKE)[0], Lab(data=data_folder))
+        script.measure(script.points(Form.SMOKE)[0], lab)
 
 
 def test_points_of_other_sources_are_told_apart(tmp_path: Path) -> None:
@@ -218,6 +263,8 @@ def test_the_command_runs_and_repeats_a_point(tmp_path: Path) -> None:
 def test_missing_data_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="mnist is missing: --data must name a folder"):
         Lab(data=tmp_path).dataset("mnist", 0)
+    told = command("chain", "--smoke", "--data", str(tmp_path), "--out", str(tmp_path))
+    assert told.exit_code and "points)" not in told.output  # before anything is begun
 
 
 # ---- what they stand on -------------------------------------------------------------------------

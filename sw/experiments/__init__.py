@@ -5,11 +5,14 @@ with every seed), measures one point on any board, and makes a table, a figure a
 of all of them:
 
 ==================  =========================================================================
-``points(form)``    the points of a `Form`, each a dict of plain values; its key is their hash
+``points(form)``    the points of a `Form`, each a dict of plain values; its key is their hash.
+                    What is under ``told`` only names the point in tables and figures: points that
+                    differ in nothing else are measured once
 ``measure(point, lab)``  the figures of one point, a dict, or a list of them; whole numbers and
                     ratios of whole numbers, so that every board must come to the same ones
 ``table(frame)``    what the tidy frame (a row for each measured dict) comes to, small
 ``draw(frame, figure)``  the figure
+``counts(frame)``   how many samples or networks it is of, to be written below the figure
 ``verdict(frame)``  what was found, in a line
 ==================  =========================================================================
 
@@ -41,6 +44,8 @@ NAMES = (
 
 Point = dict[str, Any]
 Figures = dict[str, Any]
+TOLD = "told"
+"""The value of a point that holds its names, and decides nothing."""
 
 
 class Form(enum.StrEnum):
@@ -71,6 +76,8 @@ class Script(Protocol):
 
     def draw(self, frame: DataFrame, figure: Figure) -> None: ...
 
+    def counts(self, frame: DataFrame) -> str: ...
+
     def verdict(self, frame: DataFrame) -> str: ...
 
 
@@ -87,6 +94,11 @@ def question(script: Script) -> str:
     return script.__doc__.strip().splitlines()[0]
 
 
+def bare(point: Point) -> Point:
+    """What decides a point's figures: all of it but what is told."""
+    return {name: value for name, value in point.items() if name != TOLD}
+
+
 def key(point: Point) -> str:
-    """The name of a point: a hash of all its values, whatever their order."""
-    return hashlib.sha256(json.dumps(point, sort_keys=True).encode()).hexdigest()[:12]
+    """The name of a point: a hash of all that decides its figures, whatever the order."""
+    return hashlib.sha256(json.dumps(bare(point), sort_keys=True).encode()).hexdigest()[:12]

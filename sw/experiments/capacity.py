@@ -1,9 +1,9 @@
 """How many random patterns can be stored, against the neurons of a module, and against depth?
 
 P random inputs of 100 bits, each with one of ten labels drawn at random, are learned again and again
-until all of them are answered right, or 300 000 times in all. There is nothing to generalise: what is
-stored is stored. Shapes: one module of H; chains of modules of 32 with λ = K/4 between neighbours;
-and as many modules that are alone.
+until all of them are answered right, or for 200 epochs. There is nothing to generalise: what is
+stored is stored. Shapes: one module of H; chains of modules of 32 with λ = K/4 between neighbours
+(and κ = J_D + λ + K/2, as by default); and as many modules that are alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def points(form: Form) -> list[Point]:
     """Every shape, number of neurons and number of patterns."""
     neurons = form.of((32,), (64, 128), (32, 64, 128, 256))
     patterns = form.of(
-        (20, 100), (100, 200, 400, 800), (50, 100, 200, 300, 400, 500, 600, 800, 1000, 1200, 1600)
+        (20, 100), (100, 200, 400, 800), (50, 100, 200, 300, 400, 600, 800, 1000, 1200, 1600, 2400)
     )
     found = []
     for shape, sizes in SHAPES.items():
@@ -39,8 +39,9 @@ def points(form: Form) -> list[Point]:
                 continue
             for count in patterns:
                 for seed in range(form.of(1, 1, 3)):
-                    told = dict(shape=shape, patterns=count, seed=seed, preset="modules")
-                    found.append(told | sizes(size) | dict(presented=form.of(1000, 50_000, 300_000)))
+                    many = dict(patterns=count, seed=seed, epochs=form.of(10, 100, 200))
+                    named = dict(preset="modules", told=dict(shape=shape))
+                    found.append(many | named | sizes(size))
     return found
 
 
@@ -50,17 +51,17 @@ def measure(point: Point, lab: Lab) -> Figures:
     x = np.where(rng.random((point["patterns"], INPUTS)) < 0.5, -1, 1).astype(np.int8)
     y = rng.integers(CLASSES, size=int(point["patterns"])).astype(np.uint8)
     made = machine(point, INPUTS, CLASSES)
-    recalled = best = presented = 0
+    recalled = best = epochs = 0
     with lab.machine(made.config) as board:
         board.load(made.couplings)
-        while recalled < len(x) and presented < point["presented"]:
+        while recalled < len(x) and epochs < point["epochs"]:
             order = rng.permutation(len(x))
             board.train(x[order], y[order])
             recalled = int((board.infer(x).prediction == y).sum())
             best = max(best, recalled)
-            presented += len(x)
+            epochs += 1
     return {
-        "recalled": recalled, "recalled_best": best, "epochs": presented // len(x),
+        "recalled": recalled, "recalled_best": best, "epochs_taken": epochs,
         "trainable": trainable(made.config), **made.recorded(),
     }  # fmt: skip
 
@@ -107,6 +108,11 @@ def draw(frame: pd.DataFrame, figure: Figure) -> None:
         capacity.plot(rows["neurons"], rows["stored"], "o-", lw=1, label=shape)
     capacity.set(xlabel="neurons", ylabel=f"patterns recalled to {RECALLED:.0%}")
     capacity.legend()
+
+
+def counts(frame: pd.DataFrame) -> str:
+    """How many seeds."""
+    return f"{frame['seed'].nunique()} seeds (couplings and patterns), error bars: ± their deviation"
 
 
 def verdict(frame: pd.DataFrame) -> str:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import FROZEN, machine, samples_of
-from relaxon.experiments.results import summary
+from relaxon.experiments.results import images, summary
 
 TASKS = tuple((first, first + 1) for first in range(0, 10, 2))
 LEARNERS: dict[str, Point] = {
@@ -95,6 +95,9 @@ def draw(frame: pd.DataFrame, figure: Figure) -> None:
         axes.set(title=learner, xlabel="tasks learned", ylim=(-0.02, 1.02))
     figure.axes[0].set_ylabel("test accuracy, of ten classes")
     figure.axes[-1].legend(title="digits")
+
+
+counts = images
 
 
 def verdict(frame: pd.DataFrame) -> str:

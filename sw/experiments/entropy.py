@@ -97,6 +97,12 @@ def draw(frame: pd.DataFrame, figure: Figure) -> None:
     axes.legend()
 
 
+def counts(frame: pd.DataFrame) -> str:
+    """How many networks."""
+    networks = frame["networks"].iloc[0]
+    return f"all states of {networks} networks a point; error bars: standard error over networks"
+
+
 def verdict(frame: pd.DataFrame) -> str:
     """The largest difference, in standard errors. (All J_D, and all λ, have the same networks.)"""
     found = table(frame)

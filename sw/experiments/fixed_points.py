@@ -89,6 +89,13 @@ def draw(frame: pd.DataFrame, figure: Figure) -> None:
     part.legend(fontsize=6)
 
 
+def counts(frame: pd.DataFrame) -> str:
+    """How many networks and starts."""
+    many = frame[["networks", "starts"]].drop_duplicates().itertuples(index=False)
+    told = " or ".join(f"{networks} networks, {starts} starts of each" for networks, starts in many)
+    return f"{told}; error bars: standard error over networks"
+
+
 def verdict(frame: pd.DataFrame) -> str:
     """The curve of N = 200 (or the largest below), synchronous."""
     found = table(frame)

@@ -93,6 +93,12 @@ def draw(frame: pd.DataFrame, figure: Figure) -> None:
     figure.axes[0].legend(fontsize=7)
 
 
+def counts(frame: pd.DataFrame) -> str:
+    """How many networks and starts."""
+    networks, starts = frame[["networks", "starts"]].iloc[0]
+    return f"{networks} networks, {starts} starts of each; error bars: standard error over networks"
+
+
 def verdict(frame: pd.DataFrame) -> str:
     """The overlap after a kick of a tenth, which by itself leaves 0.8."""
     found, said = table(frame), []

@@ -11,6 +11,8 @@ from relaxon.config import Config
 from relaxon.data import Dataset, load
 from relaxon.errors import DataError
 
+TRAINING, TEST = 60_000, 10_000
+"""Samples of MNIST, and of Fashion-MNIST."""
 VALIDATION = 10_000
 """Training samples, the last ones, that are held out to choose settings by."""
 
@@ -56,7 +58,7 @@ class Lab:
             Hold out the last `VALIDATION` training samples instead of the test set, which is not
             looked at.
         """
-        data = _load(task, str(self._folder(task)), inputs, seed)
+        data = _load(task, str(self.folder(task)), inputs, seed)
         if validation:
             data = replace(
                 data, x_train=data.x_train[:-VALIDATION], y_train=data.y_train[:-VALIDATION],
@@ -65,7 +67,8 @@ class Lab:
         data = replace(data, x_test=data.x_test[:tested], y_test=data.y_test[:tested])
         return data if samples is None else data.subset(samples, seed)
 
-    def _folder(self, task: str) -> Path:
+    def folder(self, task: str) -> Path:
+        """Where the files of a task are. `DataError` if they are not there."""
         folder = self.data / {"mnist": "mnist", "fashion": "fashion-mnist"}[task]
         if not folder.is_dir():
             raise DataError(

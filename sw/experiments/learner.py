@@ -6,7 +6,8 @@ units (`relaxon.settings.Settings`), registers, and how long it learns (`Plan`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 
@@ -29,6 +30,13 @@ SIZES = {f.name for f in fields(Config)} - {"inputs", "classes", "registers", "f
 SETTINGS = {f.name for f in fields(Settings)} - {"readout_bits"}
 FREE = {r.name for r in REGISTERS} - SETTINGS
 """Registers that a point may name: those of other settings' names are made from them."""
+
+
+def preset_values(preset: str, names: Iterable[str]) -> Point:
+    """What a preset has for these settings, in their units, or registers."""
+    registers = Config.preset(preset).registers.as_dict()
+    known = registers | asdict(settings_of(preset))
+    return {name: known[name] for name in names}
 
 
 @dataclass(frozen=True)

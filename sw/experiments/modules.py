@@ -1,7 +1,8 @@
 """Few large modules or many small ones, and do couplings λ between neighbours help?
 
 Entangled MNIST, N = 100, modules of 8 to 256 neurons, gated: once 1024 neurons in all, once as many
-couplings that learn in J and W as 32 modules of 32 have; each without λ; with λ beside
+couplings that learn in J and W as 32 modules of 32 have; tested on the last 10 000 training images,
+which are held out. Each without λ; with λ beside
 J_D = K/2, the margin κ being λ more, or as without; and with λ in place of a part of J_D.
 """
 
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import learn
-from relaxon.experiments.results import band, summary
+from relaxon.experiments.results import band, images, summary
 
 INPUTS = 100
 NEURONS = 1024
@@ -28,10 +29,10 @@ COUPLINGS = {
 
 def points(form: Form) -> list[Point]:
     """Every size of module, at the same neurons and at the same memory, with every λ and seed."""
-    much = form.of(dict(samples=200, tested=200, epochs=1), dict(samples=5000, epochs=3), dict(epochs=6))
+    much = form.of(dict(samples=200, tested=200, epochs=1), dict(samples=5000, epochs=3), dict(epochs=5))
     neurons = form.of(64, NEURONS, NEURONS)
     memory = neurons * (31 + INPUTS)
-    found = []
+    common, found = dict(task="mnist", inputs=INPUTS, split="validation"), []
     for size in SIZES[:: form.of(3, 2, 1)]:
         for equal, modules in (
             ("neurons", neurons // size), ("memory", round(memory / (size * (size - 1 + INPUTS))))
@@ -41,13 +42,13 @@ def points(form: Form) -> list[Point]:
                     continue
                 for seed in range(form.of(1, 1, 3)):
                     shape = dict(preset="modules", modules=modules, neurons=size)
-                    told = dict(equal=equal, coupling=name, seed=seed)
-                    found.append(dict(task="mnist", inputs=INPUTS) | much | shape | coupling | told)
+                    told = dict(seed=seed, told=dict(equal=equal, coupling=name))
+                    found.append(common | much | shape | coupling | told)
     return found
 
 
 def measure(point: Point, lab: Lab) -> Figures:
-    """Test accuracy, and what the machine came to."""
+    """Accuracy, and what the machine came to."""
     return learn(point, lab)
 
 
@@ -64,8 +65,11 @@ def draw(frame: pd.DataFrame, figure: Figure) -> None:
             band(axes, rows, "neurons", fmt="o-", label=coupling)
         axes.set(xscale="log", xlabel="neurons of a module", title=f"the same {equal}")
         axes.set_xticks(found["neurons"].unique(), found["neurons"].unique())
-    figure.axes[0].set_ylabel("test accuracy")
+    figure.axes[0].set_ylabel("validation accuracy")
     figure.axes[1].legend()
+
+
+counts = images
 
 
 def verdict(frame: pd.DataFrame) -> str:

@@ -15,7 +15,7 @@ from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.baselines import linear
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import learn, samples_of
-from relaxon.experiments.results import summary
+from relaxon.experiments.results import images, summary
 
 TASKS = {
     "Entangled MNIST, N = 100": dict(task="mnist", inputs=100),
@@ -78,6 +78,9 @@ def _trial(row: pd.Series) -> str:
     if pd.isna(row["modules"]):
         return str(row["learner"])
     return f"{row['learner']} {row['modules']:.0f} × 32, {row['epochs']:.0f} epochs"
+
+
+counts = images
 
 
 def verdict(frame: pd.DataFrame) -> str:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from relaxon.errors import DataError
 from relaxon.experiments import Script
+from relaxon.experiments.lab import TEST, TRAINING, VALIDATION
 
 STYLE: Any = {
     "svg.hashsalt": "relaxon",  # the same figure is the same file
@@ -31,6 +32,7 @@ def write(name: str, script: Script, frame: pd.DataFrame, folder: Path) -> str:
             figure = Figure(figsize=(7.5, 4.5), layout="constrained")
             FigureCanvasSVG(figure)
             script.draw(frame, figure)
+            figure.supxlabel(script.counts(frame), fontsize=8, color="0.4")
             figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
     except OSError as error:
         raise DataError(f"{error.filename} cannot be written: {error.strerror}") from None
@@ -41,6 +43,29 @@ def summary(frame: pd.DataFrame, by: list[str], figure: str) -> pd.DataFrame:
     """Mean of a figure over seeds, its standard deviation (n − 1) and n, for every value of `by`."""
     groups = frame.groupby(by, sort=False, dropna=False)[figure]
     return groups.agg(mean="mean", deviation="std", seeds="count").reset_index()
+
+
+def images(frame: pd.DataFrame, bars: bool = True) -> str:
+    """What a frame of machines that learned is of: seeds, epochs, images to learn from and to test;
+    and what the error `bars` are, if there are any."""
+    seeds = frame["seed"].nunique()
+    held_out = "split" in frame and (frame["split"] == "validation").any()
+    learned = _span(frame, "samples", TRAINING - VALIDATION * held_out)
+    tested = _span(frame, "tested", VALIDATION if held_out else TEST)
+    epochs = f", {_span(frame, 'epochs', 1)} epochs" if "epochs" in frame else ""
+    spread = ", error bars: ± their standard deviation" if seeds > 1 and bars else ""
+    kind = "validation" if held_out else "test"
+    return (
+        f"{seeds} seed{'s' * (seeds > 1)}{spread}; {learned} training images{epochs}; "
+        f"{tested} {kind} images"
+    )
+
+
+def _span(frame: pd.DataFrame, column: str, otherwise: int) -> str:
+    """The one value of a column, or its ends; where it has none, another."""
+    values = frame[column].fillna(otherwise) if column in frame else pd.Series([otherwise])
+    ends = dict.fromkeys((int(values.min()), int(values.max())))
+    return " to ".join(f"{end:,}".replace(",", "\u202f") for end in ends)
 
 
 def band(axes, table: pd.DataFrame, x: str, **style) -> None:  # type: ignore[no-untyped-def]

@@ -9,17 +9,14 @@ gate lets pass; the experiment `presets` has both presets on the test set.
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from relaxon.config import Config
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
-from relaxon.experiments.learner import learn
-from relaxon.settings import PRESETS
+from relaxon.experiments.learner import learn, preset_values
+from relaxon.experiments.results import images
 
 UNITS = (256, 512, 1024, 2048)
 RANGES = {
@@ -37,13 +34,11 @@ def drawn(number: int) -> Point:
     """Settings number 2, 3, …; the first two are the presets'."""
     if number < 2:
         preset = ("modules", "patient")[number]
-        known = asdict(PRESETS[preset]) | Config.preset(preset).registers.as_dict()
-        known |= asdict(PRESETS[preset])  # in K, where registers have the same names
-        return dict(settings=preset) | {name: known[name] for name in VARIED}
+        return preset_values(preset, VARIED) | dict(told=dict(settings=preset))
     rng = np.random.default_rng([5, number])
     settings: Point = {n: round(float(rng.uniform(*ends)), 2) for n, ends in RANGES.items()}
     choices = {n: rng.choice(values).item() for n, values in CHOICES.items()}
-    return dict(settings="drawn") | settings | choices
+    return settings | choices | dict(told=dict(settings="drawn"))
 
 
 def points(form: Form) -> list[Point]:
@@ -53,7 +48,7 @@ def points(form: Form) -> list[Point]:
         dict(modules=32, epochs=20),
     )  # fmt: skip
     common = dict(task="mnist", inputs=100, split="validation", preset="modules", neurons=32, seed=0)
-    found = [common | much | drawn(number) for number in range(form.of(2, 6, 64))]
+    found = [common | much | drawn(number) for number in range(form.of(2, 6, 48))]
     return [p | dict(readout_bits=min(16, 14 + UNITS.index(p["readout_unit"]))) for p in found]
 
 
@@ -79,6 +74,9 @@ def draw(frame: pd.DataFrame, figure: Figure) -> None:
     figure.axes[0].legend()
     for axes in figure.axes[::4]:
         axes.set_ylabel("validation accuracy")
+
+
+counts = images
 
 
 def verdict(frame: pd.DataFrame) -> str:

@@ -16,6 +16,7 @@ from relaxon.board import Board
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import Machine, machine, samples_of, teach
+from relaxon.experiments.results import images
 
 MACHINES = {
     "1 × 256": dict(preset="paper", modules=1, neurons=256),
@@ -111,6 +112,11 @@ def draw(frame: pd.DataFrame, figure: Figure) -> None:
         axes.axvline(MARGIN, color="grey", ls="--", lw=1, label="margin κ")
         axes.set(title=name, xlabel="stability s·h / K", ylabel="part of the neurons")
         axes.legend()
+
+
+def counts(frame: pd.DataFrame) -> str:
+    """How many seeds and images."""
+    return images(frame, bars=False)
 
 
 def verdict(frame: pd.DataFrame) -> str:

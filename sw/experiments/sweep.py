@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from relaxon.build_info import describe
 from relaxon.errors import ConfigError, DataError, LinkError
-from relaxon.experiments import Figures, Point, find, key
+from relaxon.experiments import TOLD, Figures, Point, bare, find, key
 from relaxon.experiments.lab import Lab
 
 PATIENCE = 30.0
@@ -49,24 +49,30 @@ class Sweep:
     points: list[Point]
     folder: Path
 
+    def __len__(self) -> int:
+        """How many there are to be measured: equal ones count once."""
+        return len({key(point) for point in self.points})
+
     def file(self, point: Point) -> Path:
         """Where a finished point is kept."""
         return self.folder / "points" / f"{key(point)}.json"
 
     def missing(self) -> list[Point]:
-        """The points that are not finished."""
-        return [point for point in self.points if not self.file(point).exists()]
+        """The points that are not finished, each once, without what is told of them."""
+        found = {key(point): bare(point) for point in self.points}
+        return [point for point in found.values() if not self.file(point).exists()]
 
     def frame(self) -> pd.DataFrame:
-        """All finished points, tidy: a row for each dict of figures, beside its point's values.
+        """All finished points, tidy: a row for each dict of figures, beside its point's values and
+        what is told of it.
 
         The machine's sizes and registers stay in the points' files.
         """
         rows: list[dict[str, Any]] = []
         for point in self.points:
             if self.file(point).exists():
-                kept = load(self.file(point))
-                rows += ({"key": key(point)} | kept["point"] | f for f in kept["figures"])
+                named = {"key": key(point)} | bare(point) | point.get(TOLD, {})
+                rows += (named | figures for figures in load(self.file(point))["figures"])
         return pd.DataFrame(rows).drop(columns="config", errors="ignore")
 
     def origins(self) -> set[str]:
@@ -80,7 +86,7 @@ class Sweep:
     ) -> None:
         """Write a finished point."""
         record = {
-            "experiment": self.name, "point": point, "figures": figures,
+            "experiment": self.name, "point": bare(point), "figures": figures,
             "seconds": round(seconds, 3), "made_by": made_by,
         }  # fmt: skip
         path = self.file(point)
