@@ -13,6 +13,7 @@ from relaxon.board import Board
 from relaxon.cycles import Activity
 from relaxon.errors import ConfigError, DataError
 from relaxon.layout import Layout
+from relaxon.sim import kernel
 from relaxon.sim.fast import FastModel
 from relaxon.sim.model import Model, Result
 from relaxon.sim.modelboard import CHUNK, ModelBoard
@@ -197,18 +198,16 @@ def test_samples_that_ran_before_an_interrupt_inside_a_chunk_are_counted(
     tiny: Recorded, monkeypatch: pytest.MonkeyPatch
 ):
     """A signal is handled when the kernel returns, before anything else is."""
-    from relaxon.sim import fast
-
-    kernel, model = fast._run, FastModel(tiny.config, tiny.before)
+    compiled, model = kernel.run, FastModel(tiny.config, tiny.before)
     expected = FastModel(tiny.config, tiny.before)
     expected.train(tiny.x[:7], tiny.y[:7])
 
     def struck(*arguments: Any) -> None:
         *memory_to_log, x, y, train = arguments
-        kernel(*memory_to_log, x[:7], y[:7], train)
+        compiled(*memory_to_log, x[:7], y[:7], train)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fast, "_run", struck)
+    monkeypatch.setattr(kernel, "run", struck)
     with pytest.raises(KeyboardInterrupt):
         model.train(tiny.x, tiny.y)
     assert model.counters == expected.counters
