@@ -8,6 +8,7 @@ from relaxon.board import Board, Outcomes
 from relaxon.config import Config, Registers
 from relaxon.couplings import Couplings
 from relaxon.errors import RelaxonError
+from relaxon.settings import Settings
 
 if TYPE_CHECKING:
     from relaxon.classifier import RelaxonClassifier
@@ -20,6 +21,7 @@ __all__ = [
     "Registers",
     "RelaxonClassifier",
     "RelaxonError",
+    "Settings",
 ]
 __version__ = "0.1.0"
 

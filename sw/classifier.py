@@ -18,9 +18,10 @@ from relaxon.coding import Coder, Plain, Projection, Thermometer
 from relaxon.config import Config
 from relaxon.couplings import Couplings
 from relaxon.errors import ConfigError
+from relaxon.settings import Settings
 
-SIZES = {"modules": (8, 32), "patient": (8, 32), "paper": (1, 256)}
-"""Modules and neurons per module where they are left to the preset."""
+LARGE, SMALL = (1, 256), (8, 32)
+"""Modules and neurons per module where they are left to the preset: of `paper`, and of all others."""
 
 
 class RelaxonClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -32,7 +33,7 @@ class RelaxonClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     preset
         Registers of many small gated modules (``"modules"``; ``"patient"``: for 20 epochs and more) or
-        of one large one (``"paper"``).
+        of one large one (``"paper"``); or any other `relaxon.Settings`.
     modules, neurons
         M, and H per module; by default 8 × 32, and 1 × 256 for ``"paper"``.
     epochs
@@ -82,10 +83,11 @@ class RelaxonClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     def __init__(
-        self, *, preset: str = "modules", modules: int | None = None, neurons: int | None = None,
-        epochs: int = 10, coding: str = "auto", levels: int | None = None, inputs: int = 128,
-        lanes: int = 32, weight_bits: int = 8, registers: dict[str, int] | None = None,
-        board: str = "model", shuffle: bool = True, random_state: Any = None,
+        self, *, preset: str | Settings = "modules", modules: int | None = None,
+        neurons: int | None = None, epochs: int = 10, coding: str = "auto",
+        levels: int | None = None, inputs: int = 128, lanes: int = 32, weight_bits: int = 8,
+        registers: dict[str, int] | None = None, board: str = "model", shuffle: bool = True,
+        random_state: Any = None,
     ):
         self.preset = preset
         self.modules = modules
@@ -147,7 +149,7 @@ class RelaxonClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Classes, coder, configuration and fresh couplings."""
         seed, projection_seed = (int(rng.randint(2**31 - 1)) for _ in range(2))
         coder = self._learned_coder(x, projection_seed)
-        sizes = SIZES.get(self.preset, (None, None))
+        sizes = LARGE if self.preset == "paper" else SMALL
         config = Config.preset(
             self.preset,
             modules=sizes[0] if self.modules is None else self.modules,

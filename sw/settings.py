@@ -31,7 +31,7 @@ class Settings:
         σ: standard deviation of fresh J and W in LSB of 8 bits; with fewer bits it shrinks with the
         range. A coupling learns by 1 LSB, that is 1/σ of it.
     input_strength
-        λ_in: spread of a fresh input field, in K; what comes of it is the nearest power of two.
+        λ_in: spread of a fresh input field, in K, as nearly as a shift of 0 to 7 bits comes to it.
     self_coupling, chain_coupling
         J_D and λ, in K.
     margin

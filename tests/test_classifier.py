@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.model_selection import cross_val_score, train_test_split
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from relaxon import Config, Couplings
+from relaxon import Config, Couplings, Settings
 from relaxon.board import Board
 from relaxon.classifier import RelaxonClassifier
 from relaxon.coding import Plain, Projection, Thermometer
@@ -134,6 +134,14 @@ def test_registers_and_sizes_reach_the_machine(iris):
         registers={"sweeps_infer": 4},
     )
     assert config == wanted
+
+
+def test_any_settings_make_a_machine(iris):
+    settings = Settings(self_coupling=0.4, readout_bits=13, gate=3.0)
+    learner = small(preset=settings).fit(*iris)
+    assert learner.config_.registers.self_coupling == round(0.4 * settings.k(learner.config_))
+    assert learner.config_.readout_bits == 13 and learner.config_.registers.gate_enable
+    assert clone(learner).fit(*iris).score(*iris) == learner.score(*iris)
 
 
 @pytest.mark.parametrize(
