@@ -14,7 +14,7 @@ import pandas as pd
 from relaxon.experiments import NAMES, Form, find, question, results
 from relaxon.experiments.sweep import Sweep
 
-MOST_ROWS = 40
+MOST_ROWS = 60
 """Of a table in the text; longer ones are in their files alone."""
 HEAD = """# Results
 
@@ -47,7 +47,7 @@ def section(name: str, folder: Path, docs: Path) -> str:
     text = script.__doc__.strip().partition("\n")[2].strip()
     links = f"[table](results/{name}-table.csv), {len(swept.points)} points"
     parts = [
-        f"## {name}: {question(script)}\n", text + "\n", f"![{name}](results/{name}.svg)\n",
+        f"## {name}\n", f"*{question(script)}*\n", text + "\n", f"![{name}](results/{name}.svg)\n",
         f"**Found:** {verdict}.\n", f"`relaxon experiment {name}`: {links}.\n",
     ]  # fmt: skip
     if len(table) <= MOST_ROWS:
@@ -59,7 +59,8 @@ def main(folder: Path, docs: Path) -> None:
     """Write the page, and say what is missing."""
     (docs / "results").mkdir(parents=True, exist_ok=True)
     sections = {name: section(name, folder, docs) for name in NAMES}
-    page = [HEAD, *filter(None, sections.values())]
+    contents = [f"* [{n}](#{n}): {question(find(n))}\n" for n, text in sections.items() if text]
+    page = [HEAD, "".join(contents), *filter(None, sections.values())]
     if missing := [name for name, text in sections.items() if not text]:
         page.append(f"Not run in full yet: {', '.join(missing)}.\n")
         print(f"not finished, and left out: {', '.join(missing)}", file=sys.stderr)

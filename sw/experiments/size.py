@@ -92,7 +92,21 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean accuracy of every task, learner and shape."""
+    """A row for every task and shape: mean accuracy of every learner, the machine's deviation too."""
+    found = _means(frame)
+    by = ["task", "machine"]
+    machines = found[found["learner"] == "relaxon"]
+    wide = found.pivot_table("mean", by, "learner", observed=True).reset_index()
+    linear = found[found["learner"] == "linear"].set_index("task")["mean"]
+    columns = [*by, "neurons", "trainable", "deviation", "seeds"]
+    rows = machines[columns].astype({"neurons": int, "trainable": int}).merge(wide, on=by)
+    rows["linear"] = rows["task"].astype(str).map(linear.rename(index=str))
+    told = [*columns[:4], "relaxon", *columns[4:]]
+    return rows[[*told, *(c for c in LEARNERS if c in rows and c not in told)]]
+
+
+def _means(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean accuracy of every task, learner and shape, a row each."""
     named = _named(frame)
     by = ["named", "learner", "machine"]
     found = summary(named, by, "accuracy").merge(
@@ -107,7 +121,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
 
 def draw(frame: pd.DataFrame, figure: Figure) -> None:
     """Accuracy against trainable parameters, a panel for each task."""
-    found = table(frame)
+    found = _means(frame)
     tasks = list(found["task"].unique())
     figure.set_size_inches(11, 3.6 * -(-len(tasks) // 2))
     panels = figure.subplots(-(-len(tasks) // 2), 2, squeeze=False).ravel()
@@ -137,7 +151,7 @@ counts = images
 
 def verdict(frame: pd.DataFrame) -> str:
     """The largest machine of each task beside its rivals of the same shape."""
-    found, said = table(frame), []
+    found, said = _means(frame), []
     for task, rows in found.groupby("task", observed=True):
         largest = rows[rows["learner"] == "relaxon"].sort_values("neurons").iloc[-1]
         rivals = rows[(rows["machine"] == largest["machine"]) | (rows["learner"] == "linear")]
