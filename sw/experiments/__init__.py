@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from relaxon.experiments.lab import Lab
 
 NAMES = (
-    "size", "formats", "ablation", "chain", "modules", "fixed-points", "kicks", "entropy",
+    "size", "codes", "formats", "ablation", "chain", "modules", "fixed-points", "kicks", "entropy",
     "capacity", "stability", "continual", "few-shot", "search", "presets",
 )  # fmt: skip
 """All experiments, in the order of docs/results.md."""

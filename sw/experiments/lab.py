@@ -10,6 +10,7 @@ from relaxon.board import Board
 from relaxon.config import Config
 from relaxon.data import Dataset, load
 from relaxon.errors import DataError
+from relaxon.greys import Thermometer
 
 TRAINING, TEST = 60_000, 10_000
 """Samples of MNIST, and of Fashion-MNIST."""
@@ -37,8 +38,8 @@ class Lab:
         return Board.open(self.board, config)
 
     def dataset(
-        self, task: str, seed: int, *, inputs: int | None = None, samples: int | None = None,
-        tested: int | None = None, validation: bool = False,
+        self, task: str, seed: int, *, inputs: int | None = None, levels: int | None = None,
+        samples: int | None = None, tested: int | None = None, validation: bool = False,
     ) -> Dataset:  # fmt: skip
         """The samples of a task, as bits.
 
@@ -49,7 +50,9 @@ class Lab:
         seed
             Of the projection, and of the choice of samples.
         inputs
-            Project the images to so many bits ("entangled"); None: a bit for each pixel.
+            Project the images to so many bits ("entangled").
+        levels
+            A bit for each pixel and so many levels, at equal distances; 1 if neither is given.
         samples
             Train on so many only, drawn by the seed.
         tested
@@ -58,7 +61,7 @@ class Lab:
             Hold out the last `VALIDATION` training samples instead of the test set, which is not
             looked at.
         """
-        data = _load(task, str(self.folder(task)), inputs, seed)
+        data = _load(task, str(self.folder(task)), inputs, levels, seed)
         if validation:
             data = replace(
                 data, x_train=data.x_train[:-VALIDATION], y_train=data.y_train[:-VALIDATION],
@@ -80,5 +83,10 @@ class Lab:
 
 
 @functools.lru_cache(maxsize=2)
-def _load(task: str, folder: str, inputs: int | None, seed: int) -> Dataset:
-    return load(f"{task}:{folder}", entangle=inputs, seed=seed)
+def _load(
+    task: str, folder: str, inputs: int | None, levels: int | None, seed: int
+) -> Dataset:
+    coding = None
+    if levels is not None:
+        coding = Thermometer(tuple(256 * (n + 1) / (levels + 1) - 0.5 for n in range(levels)))
+    return load(f"{task}:{folder}", entangle=inputs, seed=seed, coding=coding)

@@ -71,10 +71,12 @@ def machine(point: Point, inputs: int, classes: int) -> Machine:
 
 
 def samples_of(point: Point, lab: Lab) -> Dataset:
-    """The samples of a point: `task`, `inputs` (none: pixels), `samples`, `tested`, `split`, `seed`."""
+    """The samples of a point: `task`, `inputs` or `levels` (none: pixels, of one level), `samples`,
+    `tested`, `split`, `seed`."""
     return lab.dataset(
-        point["task"], point["seed"], inputs=point.get("inputs"), samples=point.get("samples"),
-        tested=point.get("tested"), validation=point.get("split") == "validation",
+        point["task"], point["seed"], inputs=point.get("inputs"), levels=point.get("levels"),
+        samples=point.get("samples"), tested=point.get("tested"),
+        validation=point.get("split") == "validation",
     )  # fmt: skip
 
 
