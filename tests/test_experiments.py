@@ -394,6 +394,27 @@ def test_the_verdict_on_size_is_of_the_largest_machine_not_of_the_luckiest() -> 
     assert told == "Entangled MNIST, N = 100: 64 × 32 reaches 0.880 (linear 0.800)"
 
 
+def test_codes_are_named_after_their_bits() -> None:
+    common = dict(seed=0, task="fashion", accuracy=0.8)
+    rows = [common | dict(levels=2, learner="relaxon"), common | dict(levels=2, learner="linear")]
+    rows += [common | dict(inputs=784, learner="relaxon")]
+    table = find("codes").table(pd.DataFrame(rows))
+    assert list(table["code"]) == ["pixels, 2 levels", "pixels, 2 levels", "784 projections"]
+    told = find("codes").verdict(pd.DataFrame(rows[:2]))
+    assert told == "Fashion-MNIST: pixels, 2 levels 0.800 (linear 0.800)"
+
+
+def test_what_a_figure_is_of_is_written_below_it() -> None:
+    frame = pd.DataFrame(dict(seed=[0, 1], samples=[10, None], tested=[200, 200], epochs=[3, 3]))
+    told = results.images(frame)
+    assert told == (
+        "2 seeds, error bars: ± their standard deviation; 10 to 60\u202f000 training images, "
+        "3 epochs; 200 test images"
+    )
+    held_out = results.images(pd.DataFrame(dict(seed=[0], split=["validation"])))
+    assert held_out == "1 seed; 50\u202f000 training images; 10\u202f000 validation images"
+
+
 def test_every_panel_of_the_ablation_shows_its_accuracies() -> None:
     common = dict(machine="32 × 32, gated", seed=0, accuracy=0.8)
     rows = [common | dict(axis="switch", value=name) for name in ("preset", "J frozen")]

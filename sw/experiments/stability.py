@@ -110,7 +110,8 @@ def draw(frame: pd.DataFrame, figure: Figure) -> None:
         for when, rows in found[found["machine"] == name].groupby("when", sort=False):
             axes.stairs(rows["part"], EDGES, label=f"{when} learning", fill=True, alpha=0.5)
         axes.axvline(MARGIN, color="grey", ls="--", lw=1, label="margin κ")
-        axes.set(title=name, xlabel="stability s·h / K", ylabel="part of the neurons")
+        axes.set(title=name, xlabel="stability s·h / K (last bin: and more)",
+                 ylabel="part of the neurons")  # fmt: skip
         axes.legend()
 
 
