@@ -113,8 +113,8 @@ PRESETS = {
     "patient": Settings(readout_bits=15, readout_unit=512, feedback=0.9, gate=4.0),
 }
 """`paper`: one module of a few hundred neurons, as in arXiv 2509.05041. `modules`: many small ones,
-gated; it learns quickly. `patient`: the same with a finer readout and a higher gate, for 20 epochs
-and more (the experiment `presets` compares both)."""
+gated; it learns quickly. `patient`: the same with a finer readout and a higher gate, for many epochs:
+on Entangled MNIST of 100 bits .003 ahead after 30, .002 behind after 10 (the experiment `presets`)."""
 
 
 def settings_of(preset: str | Settings) -> Settings:

@@ -61,16 +61,18 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(frame: pd.DataFrame, figure: Figure) -> None:
-    """A row of points for each task."""
-    axes = figure.subplots()
+    """A panel for each task, a row for each learner."""
     found = table(frame)
-    names = list(found["name"].unique())
-    for label, rows in found.groupby(found.apply(_trial, axis=1), sort=False):
-        where = [names.index(name) for name in rows["name"]]
-        axes.errorbar(rows["mean"], where, xerr=rows["deviation"], fmt="o", label=label)
-    axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel="test accuracy")
-    axes.legend()
+    figure.set_size_inches(7.5, 1 + 0.35 * len(found))
+    heights = found.groupby("name", sort=False).size()
+    panels = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (name, rows) in zip(panels, found.groupby("name", sort=False), strict=True):
+        where = range(len(rows), 0, -1)
+        axes.errorbar(rows["mean"], where, xerr=rows["deviation"], fmt="o")
+        axes.set_yticks(where, rows.apply(_trial, axis=1))
+        axes.set_ylim(0.5, len(rows) + 0.5)
+        axes.set_title(name, loc="left", fontsize=9)
+    panels[-1].set_xlabel("test accuracy")
 
 
 def _trial(row: pd.Series) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -51,8 +52,17 @@ def section(name: str, folder: Path, docs: Path) -> str:
         f"**Found:** {verdict}.\n", f"`relaxon experiment {name}`: {links}.\n",
     ]  # fmt: skip
     if len(table) <= MOST_ROWS:
-        parts.append(table.to_markdown(index=False, floatfmt=".4g", missingval="–") + "\n")
+        parts.append(table.map(_cell).to_markdown(index=False, disable_numparse=True) + "\n")
     return "\n".join(parts)
+
+
+def _cell(value: Any) -> str:
+    """Four digits of a number that is not whole, all of one that is."""
+    if pd.isna(value):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
+    return str(value)
 
 
 def main(folder: Path, docs: Path) -> None:

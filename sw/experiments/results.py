@@ -52,7 +52,7 @@ def images(frame: pd.DataFrame, bars: bool = True) -> str:
     held_out = "split" in frame and (frame["split"] == "validation").any()
     learned = _span(frame, "samples", TRAINING - VALIDATION * held_out)
     tested = _span(frame, "tested", VALIDATION if held_out else TEST)
-    epochs = f", {_span(frame, 'epochs', 1)} epochs" if "epochs" in frame else ""
+    epochs = f", {_span(frame, 'epochs')} epochs" if "epochs" in frame else ""
     spread = ", error bars: ± their standard deviation" if seeds > 1 and bars else ""
     kind = "validation" if held_out else "test"
     return (
@@ -61,9 +61,10 @@ def images(frame: pd.DataFrame, bars: bool = True) -> str:
     )
 
 
-def _span(frame: pd.DataFrame, column: str, otherwise: int) -> str:
-    """The one value of a column, or its ends; where it has none, another."""
-    values = frame[column].fillna(otherwise) if column in frame else pd.Series([otherwise])
+def _span(frame: pd.DataFrame, column: str, otherwise: int | None = None) -> str:
+    """The one value of a column, or its ends; where it has none, another, if any."""
+    values = frame[column] if column in frame else pd.Series([otherwise])
+    values = values.dropna() if otherwise is None else values.fillna(otherwise)
     ends = dict.fromkeys((int(values.min()), int(values.max())))
     return " to ".join(f"{end:,}".replace(",", "\u202f") for end in ends)
 
