@@ -17,6 +17,7 @@ import pytest
 from dask.distributed import Client, LocalCluster
 from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
 from relaxon.cli import app
@@ -33,7 +34,14 @@ from relaxon.experiments import (
     results,
     sweep,
 )
-from relaxon.experiments.baselines import binarised_mlp, linear, mlp_of, mlp_parameters
+from relaxon.experiments.baselines import (
+    LINEAR,
+    STRENGTHS,
+    binarised_mlp,
+    linear,
+    mlp_of,
+    mlp_parameters,
+)
 from relaxon.experiments.entropy import annealed
 from relaxon.experiments.lab import VALIDATION, Lab
 from relaxon.experiments.learner import at_limit, machine, trainable
@@ -97,7 +105,7 @@ def test_a_point_of_every_experiment_is_identical_on_the_simulated_board(
     name: str, lab: Lab, tmp_path: Path
 ) -> None:
     script = find(name)
-    point = next(p for p in script.points(Form.SMOKE) if p.get("learner") != "linear")
+    point = next(p for p in script.points(Form.SMOKE) if p.get("learner") != LINEAR)
     point = bare(point)
     figures, seconds = sweep.measure(name, point, lab)
     swept = sweep.Sweep(name, [point], tmp_path)
@@ -334,7 +342,20 @@ def dataset(n: int, rule: Any, seed: int = 0) -> Dataset:
 def test_the_mlp_learns_what_no_linear_readout_can() -> None:
     parity = dataset(2000, lambda x: x[:, 0] * x[:, 1] > 0)
     assert binarised_mlp(parity, 64, 60, 0) > 0.95
-    assert linear(parity) < 0.6
+    assert linear(parity)["accuracy"] < 0.6
+
+
+def test_a_linear_readout_is_regularised_as_held_out_samples_want_and_fitted_to_all() -> None:
+    told = dataset(600, lambda x: x[:, 0] > 0)
+    assert linear(told) == {"accuracy": 1.0, "strength": STRENGTHS[-1]}  # all do, the least suffices
+    wrong = np.random.default_rng(1).random(240) < 0.4
+    noisy = dataset(120, lambda x: (x[:, 0] > 0) ^ wrong)
+    found = linear(noisy)
+    assert found["strength"] == STRENGTHS[0]
+    all_of_them = LogisticRegression(C=STRENGTHS[0]).fit(noisy.x_train, noisy.y_train)
+    assert found["accuracy"] == all_of_them.score(noisy.x_test, noisy.y_test)
+    one = replace(told, x_train=told.x_train[:2], y_train=np.array([0, 1], np.uint8))
+    assert 0 <= linear(one)["accuracy"] <= 1  # nothing to choose by
 
 
 def test_the_mlp_of_as_many_parameters_has_as_many() -> None:
@@ -389,14 +410,14 @@ def test_the_verdict_on_size_is_of_the_largest_machine_not_of_the_luckiest() -> 
         common | dict(learner="relaxon", modules=m, trainable=m, accuracy=a)
         for m, a in ((4, 0.90), (64, 0.88))
     ]
-    rows.append(dict(task="mnist", inputs=100, learner="linear", trainable=9, accuracy=0.8, seed=0))
+    rows.append(dict(task="mnist", inputs=100, learner=LINEAR, trainable=9, accuracy=0.8, seed=0))
     told = find("size").verdict(pd.DataFrame(rows))
-    assert told == "Entangled MNIST, N = 100: 64 × 32 reaches 0.880 (linear 0.800)"
+    assert told == "Entangled MNIST, N = 100: 64 × 32 reaches 0.880 (linear readout 0.800)"
 
 
 def test_codes_are_named_after_their_bits() -> None:
     common = dict(seed=0, task="fashion", accuracy=0.8)
-    rows = [common | dict(levels=2, learner="relaxon"), common | dict(levels=2, learner="linear")]
+    rows = [common | dict(levels=2, learner="relaxon"), common | dict(levels=2, learner=LINEAR)]
     rows += [common | dict(inputs=784, learner="relaxon")]
     table = find("codes").table(pd.DataFrame(rows))
     assert list(table["code"]) == ["pixels, 2 levels", "pixels, 2 levels", "784 projections"]

@@ -2,8 +2,9 @@
 
 Entangled MNIST, N = 100, one change at a time from the preset, for 32 gated modules of 32 and for
 one module of 256 that is not gated, tested on the last 10 000 training images, which are held out.
-*Order* is block-sequential in blocks of so many neurons (the
-lanes), 0 is synchronous; *state kept* starts every sample from the last one's state, not from rest.
+*Order* is block-sequential in blocks of so many neurons (the lanes), 0 is synchronous, and so are
+whole modules in turn where λ = 0. *State kept* starts every sample from the last one's state, not from
+rest. While J_D is scanned κ − J_D stays. O starts at 0: frozen, it cannot tell classes apart.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ MACHINES: dict[str, Point] = {
 }
 SWITCHES: dict[str, Point] = {
     "preset": {},
+    "not gated": dict(gate=None),
     "J frozen": dict(learn_recurrent=0),
     "W frozen": dict(learn_input=0),
     "J and W frozen": dict(learn_recurrent=0, learn_input=0),
@@ -39,7 +41,7 @@ SCANS = {
     "sweeps clamped": ("sweeps_clamped", (1, 2, 4)),
     "sweeps released": ("sweeps_released", (0, 1, 2, 4)),
     "sweeps of inference": ("sweeps_infer", (0, 1, 2, 4, 8)),
-    "order: neurons at a time": ("lanes", (2, 8, 32)),
+    "order: neurons at a time": ("lanes", (0, 2, 8, 32)),
 }
 """Axis → the parameter, and its values."""
 
@@ -54,14 +56,15 @@ def points(form: Form) -> list[Point]:
     ]
     for axis, (parameter, values) in SCANS.items():
         for value in values:
-            order = dict(sequential=1) if parameter == "lanes" else {}
-            changes.append((axis, value, {parameter: value} | order))
+            order = dict(sequential=1, lanes=value) if value else {}
+            changes.append((axis, value, order if parameter == "lanes" else {parameter: value}))
     machines = list(MACHINES.items())[: form.of(1, 2, 2)]
     return [
         common | machine | preset_values(machine["preset"], scanned) | change
         | dict(seed=seed, told=dict(machine=name, axis=axis, value=value))
         for name, machine in machines
         for axis, value, change in changes[:: form.of(9, 1, 1)]
+        if change.get("lanes") != machine["neurons"]
         for seed in range(form.of(1, 1, 3))
     ]
 

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from relaxon.experiments import Figures, Form, Point
-from relaxon.experiments.baselines import linear
+from relaxon.experiments.baselines import LINEAR, linear
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import learn, samples_of
 from relaxon.experiments.results import images, summary
@@ -25,7 +25,7 @@ CODES: dict[str, Point] = {
     "784 projections": dict(inputs=784),
     "1568 projections": dict(inputs=1568),
 }
-LEARNERS = ("relaxon", "linear")
+LEARNERS = ("relaxon", LINEAR)
 
 
 def points(form: Form) -> list[Point]:
@@ -43,14 +43,14 @@ def points(form: Form) -> list[Point]:
                 common = dict(task=task, split="validation", seed=seed) | much | code
                 found.append(common | machine | dict(learner="relaxon"))
                 if seed == 0:  # minutes each, and the seeds agree to some thousandths
-                    found.append(common | dict(learner="linear"))
+                    found.append(common | dict(learner=LINEAR))
     return found
 
 
 def measure(point: Point, lab: Lab) -> Figures:
     """Accuracy."""
-    if point["learner"] == "linear":
-        return {"accuracy": linear(samples_of(point, lab))}
+    if point["learner"] == LINEAR:
+        return linear(samples_of(point, lab))
     return learn(point, lab)
 
 
@@ -91,7 +91,7 @@ def verdict(frame: pd.DataFrame) -> str:
     said = []
     for task, rows in table(frame).groupby("task", sort=False):
         wide = rows.pivot(index="code", columns="learner", values="mean").reindex(CODES).dropna()
-        pairs = zip(wide.index, wide["relaxon"], wide["linear"], strict=True)
+        pairs = zip(wide.index, wide["relaxon"], wide[LINEAR], strict=True)
         each = (f"{code} {ours:.3f} (linear {theirs:.3f})" for code, ours, theirs in pairs)
         said.append(f"{task}: {', '.join(each)}")
     return "; ".join(said)

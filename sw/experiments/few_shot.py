@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from relaxon.experiments import Figures, Form, Point
-from relaxon.experiments.baselines import linear
+from relaxon.experiments.baselines import LINEAR, linear
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import FROZEN, learn, samples_of
 from relaxon.experiments.results import band, images, summary
@@ -20,7 +20,7 @@ from relaxon.experiments.results import band, images, summary
 LEARNERS: dict[str, Point] = {
     "relaxon": {},
     "reservoir": FROZEN,
-    "linear": {},
+    LINEAR: {},
 }
 SAMPLES = (10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 60_000)
 
@@ -28,21 +28,22 @@ SAMPLES = (10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 60_000)
 def points(form: Form) -> list[Point]:
     """Every number of samples and learner, with every seed."""
     counts = form.of((10, 100), SAMPLES[:7:2], SAMPLES)
-    shape = dict(preset="modules", neurons=32)
-    shape |= form.of(dict(modules=2, tested=200), dict(modules=16), dict(modules=32))
-    return [
-        dict(task="mnist", inputs=100, learner=name, samples=count, seed=seed)
-        | dict(epochs=form.of(2, 20, min(100, max(10, 300_000 // count)))) | shape | changes
-        for count in reversed(counts)
-        for name, changes in LEARNERS.items()
-        for seed in range(form.of(1, 2, 5))
-    ]  # fmt: skip
+    common = dict(task="mnist", inputs=100) | form.of(dict(tested=200), {}, {})
+    machine = dict(preset="modules", modules=form.of(2, 16, 32), neurons=32)
+    found = []
+    for count in reversed(counts):
+        epochs = form.of(2, 20, min(100, max(10, 300_000 // count)))
+        for name, changes in LEARNERS.items():
+            taught = {} if name == LINEAR else machine | changes | dict(epochs=epochs)
+            for seed in range(form.of(1, 2, 5)):
+                found.append(common | taught | dict(learner=name, samples=count, seed=seed))
+    return found
 
 
 def measure(point: Point, lab: Lab) -> Figures:
     """Test accuracy."""
-    if point["learner"] == "linear":
-        return {"accuracy": linear(samples_of(point, lab))}
+    if point["learner"] == LINEAR:
+        return linear(samples_of(point, lab))
     return learn(point, lab)
 
 
