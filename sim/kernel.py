@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from relaxon import cycles
+from relaxon import cycles, protocol
 from relaxon.protocol import REGISTERS
 
 
@@ -318,7 +318,8 @@ def _learn_readout(mem, row, state, step, limit):
 
 def _compiled(stamp):
     """The kernel. numba looks at this file, and at what the kernel encloses, to tell whether what it
-    compiled before is still good; `stamp` stands for the code that it calls from another file."""
+    compiled before is still good; `stamp` stands for what it takes from other files: functions, and the
+    order of the registers."""
 
     @numba.njit(cache=True, nogil=True)
     def run(mem, par, tim, log, x, y, train):
@@ -351,4 +352,5 @@ def _compiled(stamp):
     return run
 
 
-run = _compiled(zlib.crc32(Path(cycles.__file__).read_bytes()))
+_elsewhere = [Path(cycles.__file__), Path(protocol.__file__)]
+run = _compiled(zlib.crc32(b"".join(path.read_bytes() for path in _elsewhere)))

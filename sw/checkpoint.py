@@ -8,7 +8,6 @@ file is ever executed: pickled objects are refused.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import struct
@@ -24,6 +23,7 @@ import numpy.typing as npt
 from relaxon.config import Config
 from relaxon.couplings import Couplings
 from relaxon.errors import ConfigError, DataError
+from relaxon.files import part, replacing
 
 FORMAT = 1
 """Version written; files of a later one are refused."""
@@ -88,7 +88,8 @@ def save(path: str | os.PathLike[str], config: Config, couplings: Couplings, **e
         entries["extra"] = np.array(json.dumps(values))
     except (TypeError, ValueError) as error:
         raise DataError(f"checkpoint entries must be arrays or JSON: {error}") from None
-    _write_atomically(path, entries)
+    with replacing(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **entries)  # type: ignore[arg-type]
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
@@ -117,28 +118,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
 
 def remove(path: Path) -> None:
     """Remove a checkpoint, if there is one, and what programs killed while they wrote it left of it."""
-    for each in (path, *path.parent.glob(_part(path, "*"))):
+    for each in (path, *path.parent.glob(part(path, "*"))):
         each.unlink(missing_ok=True)
-
-
-def _part(path: Path, process: object) -> str:
-    """Name of the file that a process makes of a checkpoint before it is complete."""
-    return f".{path.name}.{process}.part"
-
-
-def _write_atomically(path: Path, entries: dict[str, npt.NDArray[Any]]) -> None:
-    part = path.with_name(_part(path, os.getpid()))
-    try:
-        with open(part, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **entries)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 def _read(path: Path) -> dict[str, npt.NDArray[Any]]:

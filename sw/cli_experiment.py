@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from relaxon.cli_options import DIFFERENT, INTERRUPTED, BoardOption, escape
 from relaxon.errors import ConfigError, ToolError
 from relaxon.experiments import NAMES, Form, find, key, question
 from relaxon.experiments.lab import Lab
+
+if TYPE_CHECKING:
+    from relaxon.experiments.sweep import Sweep
 
 NEEDED = ("dask", "distributed", "pandas", "scipy", "tabulate", "threadpoolctl")
 
@@ -28,7 +31,11 @@ def experiment(
     quick: Annotated[bool, typer.Option("--quick", help="Less of everything.")] = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Only to see that it works.")] = False,
     data: Annotated[
-        Path, typer.Option(help="Folder with mnist and fashion-mnist, IDX files.", metavar="DIR")
+        Path,
+        typer.Option(
+            help="Folder with mnist and fashion-mnist, IDX files; of a cluster, as its workers see it.",
+            metavar="DIR",
+        ),
     ] = Path("data"),
     board: BoardOption = "model",
     scheduler: Annotated[
@@ -49,6 +56,7 @@ def experiment(
     """Repeat an experiment on the rule, and write its data, figure and verdict.
 
     Points that are finished are never measured again: the command goes on where it was broken off.
+    A real board measures the points of its own sizes and widths, and refuses the others one by one.
     """
     if missing := [package for package in NEEDED if importlib.util.find_spec(package) is None]:
         raise ToolError(
@@ -61,14 +69,13 @@ def experiment(
     if quick and smoke:
         raise ConfigError("choose --quick or --smoke, not both")
     form = Form.QUICK if quick else Form.SMOKE if smoke else Form.FULL
-    lab = Lab(board, data)
     names = NAMES if name == "all" else (name,)
-    for each in names:  # before anything is begun
-        for task in {point["task"] for point in find(each).points(form) if "task" in point}:
-            lab.folder(task)
+    lab = Lab(board, data if scheduler else data.expanduser().resolve())
     if repeat is not None:
         if name == "all":
             raise ConfigError("--repeat is for a point of one experiment: name it, not all")
+        if scheduler or workers:
+            raise ConfigError("--repeat measures one point, here: leave out --scheduler and --workers")
         _repeat(name, lab, out / form / name, repeat)
         return
     _run(names, form, lab, out / form, scheduler, workers)
@@ -83,8 +90,14 @@ def _run(
 
     failed: list[str] = []
     sweeps = [sweep.Sweep(name, find(name).points(form), out / name) for name in names]
-    missing_any = any(points.missing() for points in sweeps)
-    with sweep.workers(lab, scheduler, count) if missing_any else nullcontext() as client:
+    _refuse_others(sweeps, lab.board)
+    wanted = [point for points in sweeps for point in points.missing()]
+    tasks = {point["task"] for point in wanted if "task" in point}
+    if scheduler is None:
+        lab.look(tasks)
+    with sweep.workers(lab, scheduler, count) if wanted else nullcontext() as client:
+        if client and scheduler:
+            sweep.look(client, lab, tasks)
         for points in sweeps:
             name, script = points.name, find(points.name)
             missing = len(points.missing())
@@ -101,9 +114,9 @@ def _run(
                 raise typer.Exit(INTERRUPTED) from None
             for line in wrong:
                 report.err.print(f"[bold red]failed[/] {escape(line)}", soft_wrap=True)
-            if len(origins := points.origins()) > 1:
+            if len(sources := {made for _, made in points.origins()}) > 1:
                 report.err.print(
-                    f"these points were made by different sources or boards ({'; '.join(origins)}): if "
+                    f"these points were made by different sources ({'; '.join(sorted(sources))}): if "
                     "what they compute has changed, begin anew with another --out",
                     soft_wrap=True, markup=False,
                 )  # fmt: skip
@@ -118,6 +131,16 @@ def _run(
         raise typer.Exit(DIFFERENT)
 
 
+def _refuse_others(sweeps: list[Sweep], board: str) -> None:
+    """`ConfigError` if finished points were measured on another board: they are not this one's."""
+    for points in sweeps:
+        if others := {made_on for made_on, _ in points.origins()} - {board}:
+            raise ConfigError(
+                f"{points.folder} has points that were measured on {', '.join(sorted(others))}: choose "
+                f"another --out for {board}, or measure one of them again with --repeat KEY"
+            )
+
+
 def _repeat(name: str, lab: Lab, folder: Path, wanted: str) -> None:
     """Measure a finished point again, and say what differs."""
     from relaxon.experiments import sweep
@@ -125,6 +148,8 @@ def _repeat(name: str, lab: Lab, folder: Path, wanted: str) -> None:
     kept = sweep.load(folder / "points" / f"{wanted}.json")
     report.out.print(f"{name} {key(kept['point'])}: {kept['point']}", soft_wrap=True, markup=False)
     report.out.print(f"measured on {kept['made_by']['board']}, again on {lab.board}", markup=False)
+    if not any("config" in figures for figures in kept["figures"]):
+        report.out.print("no machine takes part in this point: it is computed here, on any board")
     differences = sweep.repeat(name, kept, lab)
     for line in differences:
         report.out.print(f"[bold red]differs[/] {escape(line)}", soft_wrap=True)

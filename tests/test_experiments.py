@@ -107,9 +107,9 @@ def test_a_point_of_every_experiment_is_identical_on_the_simulated_board(
     script = find(name)
     point = next(p for p in script.points(Form.SMOKE) if p.get("learner") != LINEAR)
     point = bare(point)
-    figures, seconds = sweep.measure(name, point, lab)
+    measured = sweep.measure(name, point, lab)
     swept = sweep.Sweep(name, [point], tmp_path)
-    swept.keep(point, figures, seconds, {"board": "model"})
+    swept.keep(point, *measured)
     kept = sweep.load(swept.file(point))
     assert sweep.repeat(name, kept, replace(lab, board="sim")) == []
 
@@ -228,12 +228,12 @@ def test_points_of_other_sources_are_told_apart(tmp_path: Path) -> None:
     swept = sweep.Sweep("entropy", points, tmp_path)
     for point, git in zip(points, ("a", "b"), strict=True):
         swept.keep(point, [{"fixed_points": 1, "config": {}}], 0.1, {"board": "model", "git": git})
-    assert swept.origins() == {"model, sources a", "model, sources b"}
+    assert swept.origins() == {("model", "a"), ("model", "b")}
     assert list(swept.frame().columns) == ["key", *POINT, "fixed_points"]
 
 
 def test_what_a_repetition_finds_is_told(tmp_path: Path) -> None:
-    figures, _ = sweep.measure("entropy", POINT, Lab())
+    figures, *_ = sweep.measure("entropy", POINT, Lab())
     kept: dict[str, Any] = {"point": POINT, "figures": figures}
     assert sweep.repeat("entropy", kept, Lab()) == []
     kept["figures"][0]["fixed_points"] += 1
@@ -266,6 +266,38 @@ def test_the_command_runs_and_repeats_a_point(tmp_path: Path) -> None:
     point.write_text(json.dumps(kept))
     again = command("entropy", "--smoke", "--out", str(tmp_path), "--repeat", point.stem)
     assert again.exit_code == 1 and "differs" in again.output
+
+
+def test_the_command_needs_no_workers_where_nothing_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command("entropy", "--smoke", "--out", str(tmp_path), "--workers", "1").exit_code == 0
+    monkeypatch.setattr(sweep, "workers", None)
+    again = command("entropy", "--smoke", "--out", str(tmp_path))
+    assert again.exit_code == 0 and "2 points, 2 finished before" in again.output
+
+
+def test_points_of_one_board_do_not_pass_for_another_s(tmp_path: Path) -> None:
+    assert command("entropy", "--smoke", "--out", str(tmp_path), "--workers", "1").exit_code == 0
+    told = command("entropy", "--smoke", "--out", str(tmp_path), "--board", "sim")
+    assert told.exit_code and "measured on model" in " ".join(told.output.split())
+
+
+def test_a_repetition_that_no_board_takes_part_in_says_so(images: Path, tmp_path: Path) -> None:
+    point = dict(learner=LINEAR, task="mnist", inputs=100, samples=200, tested=200, seed=0)
+    swept = sweep.Sweep("few-shot", [point], tmp_path / "smoke" / "few-shot")
+    swept.keep(point, *sweep.measure("few-shot", point, Lab(data=images)))
+    told = command("few-shot", "--smoke", "--data", str(images), "--out", str(tmp_path),
+                   "--repeat", swept.file(point).stem, "--board", "sim")  # fmt: skip
+    assert told.exit_code == 0 and "no machine takes part" in told.output
+    told = command("few-shot", "--smoke", "--data", str(images), "--out", str(tmp_path),
+                   "--repeat", swept.file(point).stem, "--workers", "2")  # fmt: skip
+    assert told.exit_code and "leave out --scheduler and --workers" in " ".join(told.output.split())
+
+
+def test_workers_of_a_cluster_are_asked_for_the_data(client: Client, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="worker tcp.*mnist is missing"):
+        sweep.look(client, Lab(data=tmp_path), {"mnist"})
 
 
 def test_missing_data_are_named(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ class Script(Protocol):
 def find(name: str) -> Script:
     """The experiment of that name. `ConfigError` if there is none."""
     if name not in NAMES:
-        raise ConfigError(f"experiment must be one of {', '.join(NAMES)}, not {name!r}")
+        raise ConfigError(f"experiment must be one of {', '.join(NAMES)}, all or list, not {name!r}")
     module = importlib.import_module(f"relaxon.experiments.{name.replace('-', '_')}")
     return cast(Script, module)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,6 +70,11 @@ class Lab:
             )  # fmt: skip
         data = replace(data, x_test=data.x_test[:tested], y_test=data.y_test[:tested])
         return data if samples is None else data.subset(samples, seed)
+
+    def look(self, tasks: Iterable[str]) -> None:
+        """`DataError` if the files of any of these tasks are not there."""
+        for task in sorted(tasks):
+            self.folder(task)
 
     def folder(self, task: str) -> Path:
         """Where the files of a task are. `DataError` if they are not there."""

@@ -41,12 +41,13 @@ def section(name: str, folder: Path, docs: Path) -> str:
     if swept.missing():
         return ""
     frame = swept.frame()
+    sources = ", ".join(sorted({made for _, made in swept.origins()}))
     verdict = results.write(name, script, frame, folder / name)
     for file in (f"{name}-table.csv", f"{name}.svg"):
         shutil.copy(folder / name / file, docs / "results" / file)
     table = pd.read_csv(docs / "results" / f"{name}-table.csv")
     text = script.__doc__.strip().partition("\n")[2].strip()
-    links = f"[table](results/{name}-table.csv), {len(swept.points)} points"
+    links = f"[table](results/{name}-table.csv), {len(swept)} points, sources {sources}"
     parts = [
         f"## {name}\n", f"*{question(script)}*\n", text + "\n", f"![{name}](results/{name}.svg)\n",
         f"**Found:** {verdict}.\n", f"`relaxon experiment {name}`: {links}.\n",
@@ -74,8 +75,10 @@ def main(folder: Path, docs: Path) -> None:
     if missing := [name for name, text in sections.items() if not text]:
         page.append(f"Not run in full yet: {', '.join(missing)}.\n")
         print(f"not finished, and left out: {', '.join(missing)}", file=sys.stderr)
-    (docs / "results.md").write_text("\n".join(page))
+    (docs / "results.md").write_text("\n".join(page), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    if len(sys.argv) != 3:
+        sys.exit(f"usage: python -m relaxon.experiments.report FOLDER DOCS; {__doc__}")
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

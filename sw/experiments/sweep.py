@@ -1,15 +1,15 @@
 """Points of an experiment, in parallel: each is measured once, whatever happens meanwhile.
 
-Every finished point is a file of its own, ``points/KEY.json``, written by rename: its values, its
-figures, and what made them. A point whose file is there is not measured again; a sweep that was
-broken off goes on with the others.
+Every finished point is a file of its own, ``points/KEY.json``: its values, its figures, and what made
+them. A point whose file is there is not measured again; a sweep that was broken off goes on with the
+others. (Two sweeps at once into one folder measure points twice, and write the same.)
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from dask.distributed import Client, LocalCluster, as_completed
+from dask.distributed import Client, KilledWorker, LocalCluster, as_completed
 from dask.system import CPU_COUNT
 from threadpoolctl import threadpool_limits
 
@@ -26,6 +26,7 @@ from relaxon.build_info import describe
 from relaxon.errors import ConfigError, DataError, LinkError
 from relaxon.experiments import TOLD, Figures, Point, bare, find, key
 from relaxon.experiments.lab import Lab
+from relaxon.files import replacing
 
 PATIENCE = 30.0
 """Longest time in seconds to wait for a scheduler."""
@@ -75,11 +76,11 @@ class Sweep:
                 rows += (named | figures for figures in load(self.file(point))["figures"])
         return pd.DataFrame(rows).drop(columns="config", errors="ignore")
 
-    def origins(self) -> set[str]:
-        """What the finished points were made by: board, and git description of the sources."""
+    def origins(self) -> set[tuple[str, str]]:
+        """What the finished points were made by: boards, and git descriptions of the sources."""
         files = (self.file(point) for point in self.points)
         made = [load(file)["made_by"] for file in files if file.exists()]
-        return {f"{m['board']}, sources {m.get('git', m.get('relaxon', '?'))}" for m in made}
+        return {(m["board"], m.get("git", m.get("relaxon", "?"))) for m in made}
 
     def keep(
         self, point: Point, figures: list[Figures], seconds: float, made_by: dict[str, str]
@@ -92,11 +93,10 @@ class Sweep:
         path = self.file(point)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part")
-            part.write_text(json.dumps(record, indent=1) + "\n")
-            os.replace(part, path)
         except OSError as error:
-            raise DataError(f"{path} cannot be written: {error.strerror}") from None
+            raise DataError(f"{path.parent} cannot be made: {error.strerror}") from None
+        with replacing(path) as file:
+            file.write((json.dumps(record, indent=1) + "\n").encode())
 
     def run(
         self, lab: Lab, client: Client, progress: Callable[[int], object] | None = None
@@ -107,7 +107,6 @@ class Sweep:
         it; finished points are kept.
         """
         failed: list[str] = []
-        made_by = describe(lab.board, tools=["numpy", "numba"])
         waiting = {
             client.submit(measure, self.name, point, lab, pure=False): point
             for point in self.missing()
@@ -116,10 +115,12 @@ class Sweep:
             for future in as_completed(waiting):
                 point = waiting[future]
                 if future.status == "finished":
-                    figures, seconds = future.result()
-                    self.keep(point, figures, seconds, made_by)
+                    self.keep(point, *future.result())
+                elif isinstance(error := future.exception(), KilledWorker):
+                    failed.append(f"{point}: {error.allowed_failures + 1} workers died at it; if "
+                                  "memory is short, --workers 1 takes the least")  # fmt: skip
                 else:
-                    failed.append(f"{point}: {future.exception() or future.status}")
+                    failed.append(f"{point}: {error or future.status}")
                 if progress is not None:
                     progress(1)
         finally:
@@ -127,12 +128,19 @@ class Sweep:
         return failed
 
 
-def measure(name: str, point: Point, lab: Lab) -> tuple[list[Figures], float]:
-    """The figures of a point, and the seconds that took: what a worker does."""
-    started = time.perf_counter()
+def measure(name: str, point: Point, lab: Lab) -> tuple[list[Figures], float, dict[str, str]]:
+    """The figures of a point, the seconds that took, and what made them: what a worker does."""
+    made_by, started = _made_by(lab.board), time.perf_counter()
     with threadpool_limits(1):  # workers share the cores; the results depend on it, too
         figures = find(name).measure(point, lab)
-    return figures if isinstance(figures, list) else [figures], time.perf_counter() - started
+    figures = figures if isinstance(figures, list) else [figures]
+    return figures, time.perf_counter() - started, made_by
+
+
+@functools.lru_cache
+def _made_by(board: str) -> dict[str, str]:
+    """As it was when this process began to measure."""
+    return describe(board, tools=["numpy", "numba"])
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -182,7 +190,7 @@ def workers(lab: Lab, scheduler: str | None = None, count: int | None = None) ->
         count = 1
     with (
         LocalCluster(
-            n_workers=count or CPU_COUNT, threads_per_worker=1,
+            n_workers=count or CPU_COUNT, threads_per_worker=1, memory_limit=0,
             dashboard_address="127.0.0.1:0", silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster) as client,
@@ -190,9 +198,24 @@ def workers(lab: Lab, scheduler: str | None = None, count: int | None = None) ->
         yield client
 
 
+def look(client: Client, lab: Lab, tasks: set[str]) -> None:
+    """`DataError` if a worker does not find the files of any of these tasks."""
+    for worker, told in client.run(_looked, lab, tasks).items():
+        if told is not None:
+            raise DataError(f"worker {worker}: {told}")
+
+
+def _looked(lab: Lab, tasks: set[str]) -> str | None:
+    try:
+        lab.look(tasks)
+    except DataError as error:
+        return str(error)
+    return None
+
+
 def repeat(name: str, kept: dict[str, Any], lab: Lab) -> list[str]:
     """Measure a finished point again, on this lab's board; the figures that differ, a line each."""
-    again, _ = measure(name, kept["point"], lab)
+    again, *_ = measure(name, kept["point"], lab)
     if len(again) != len(kept["figures"]):
         return [f"{len(again)} rows of figures, not {len(kept['figures'])}"]
     return [
