@@ -447,6 +447,19 @@ def test_the_verdict_on_size_is_of_the_largest_machine_not_of_the_luckiest() -> 
     assert told == "Entangled MNIST, N = 100: 64 × 32 reaches 0.880 (linear readout 0.800)"
 
 
+def test_capacity_ends_where_recall_first_falls_short() -> None:
+    common = dict(shape="one module", modules=1, neurons=64, seed=0, unstable=0)
+    recalled = ((100, 100), (200, 160), (400, 200), (800, 640))
+    rows = [common | dict(patterns=p, recalled=r, recalled_best=r) for p, r in recalled]
+    (row,) = find("capacity").table(pd.DataFrame(rows)).to_dict("records")
+    assert row["recalled_90"] == 150 and row["recalled_99"] == 105
+    assert (row["dip_at"], row["dip"], row["beyond_it"]) == (400, 0.5, 0.8)
+    (row,) = find("capacity").table(pd.DataFrame(rows[:1])).to_dict("records")
+    assert row["recalled_90"] == 100  # all that were tried
+    (row,) = find("capacity").table(pd.DataFrame(rows[2:3])).to_dict("records")
+    assert row["recalled_90"] == 0
+
+
 def test_codes_are_named_after_their_bits() -> None:
     common = dict(seed=0, task="fashion", accuracy=0.8)
     rows = [common | dict(levels=2, learner="relaxon"), common | dict(levels=2, learner=LINEAR)]
