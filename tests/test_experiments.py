@@ -428,7 +428,7 @@ def test_overlaps_and_parts_are_those_of_hand_made_rows() -> None:
         common | dict(network=1, agreeing=10, fixed=0, same=0),
     ]
     (row,) = find("kicks").table(pd.DataFrame(rows)).to_dict("records")
-    assert (row["kick"], row["overlap"], row["same"], row["fixed_pairs"]) == (0.1, 0.5, 0.5, 2)
+    assert (row["kick"], row["overlap"], row["returned"], row["fixed_pairs"]) == (0.1, 0.5, 0.5, 2)
     assert row["error"] == pytest.approx(0.5)
     common = dict(kind="synchronous", neurons=100, self_coupling=0.6, starts=4)
     rows = [common | dict(network=n, reached=r, sweeps=10 * r) for n, r in enumerate((4, 0))]

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import learn, preset_values
-from relaxon.experiments.results import band, images, summary
+from relaxon.experiments.results import against, band, images, plus_minus
 
 MACHINES: dict[str, Point] = {
     "32 × 32, gated": dict(preset="modules", modules=32, neurons=32),
@@ -75,8 +75,8 @@ def measure(point: Point, lab: Lab) -> Figures:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean accuracy of every change."""
-    return summary(frame, ["machine", "axis", "value"], "accuracy")
+    """Mean accuracy of every change, and how far it is from the preset's."""
+    return against(frame, ["machine", "axis", "value"], {"axis": "switch", "value": "preset"})
 
 
 def draw(frame: pd.DataFrame, figure: Figure) -> None:
@@ -106,7 +106,11 @@ def verdict(frame: pd.DataFrame) -> str:
     found = table(frame)
     said = []
     for machine, rows in found[found["axis"] == "switch"].groupby("machine", sort=False):
-        mean = rows.set_index("value")["mean"]
-        changes = [f"{n} {mean[n] - mean['preset']:+.3f}" for n in mean.index if n != "preset"]
-        said.append(f"{machine}: {mean['preset']:.3f}; {', '.join(changes)}")
+        preset = rows.loc[rows["value"] == "preset", "mean"].iloc[0]
+        changes = ", ".join(
+            f"{r.value} {plus_minus(r.difference, r.its_deviation)}"
+            for r in rows.itertuples()
+            if r.value != "preset"
+        )
+        said.append(f"{machine}: {preset:.3f}; {changes}")
     return "; ".join(said)

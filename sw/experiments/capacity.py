@@ -116,9 +116,10 @@ def _up_to(level: float, rows: pd.DataFrame) -> float:
 def draw(frame: pd.DataFrame, figure: Figure) -> None:
     """What is recalled against the load, and where 90 % no longer are, against the neurons."""
     figure.set_size_inches(12, 4.2)
-    *panels, capacity = figure.subplots(1, len(SHAPES) + 1)
+    shapes = list(frame["shape"].unique())
+    *panels, capacity = figure.subplots(1, len(shapes) + 1)
     frame = frame.assign(total=frame["modules"] * frame["neurons"])
-    for axes, shape in zip(panels, SHAPES, strict=True):
+    for axes, shape in zip(panels, shapes, strict=True):
         for total, rows in frame[frame["shape"] == shape].groupby("total"):
             part = rows["recalled_best"] / rows["patterns"]
             part = part.groupby(rows["patterns"]).agg(["mean", "std"]).fillna(0)

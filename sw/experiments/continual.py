@@ -4,7 +4,8 @@ Entangled MNIST, N = 100, in five tasks: digits 0 and 1, then 2 and 3, …, 8 an
 its own. After each, the accuracy on the test images of every task, always among all ten classes.
 Beside the gated machine: one that is not gated, one whose readout alone learns (a reservoir), a
 linear readout taught sample by sample (perceptron), and the gated machine on the same samples
-shuffled.
+shuffled. All of them have a readout of ten classes that hears of two at a time; the reservoir shows how
+much of the forgetting is the readout's, since its J and W cannot change.
 """
 
 from __future__ import annotations

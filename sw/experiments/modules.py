@@ -16,13 +16,14 @@ from matplotlib.figure import Figure
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import learn
-from relaxon.experiments.results import band, images, summary
+from relaxon.experiments.results import against, band, images, plus_minus
 
 INPUTS = 100
 NEURONS = 1024
 SIZES = (8, 16, 32, 64, 128, 256)
+PLAIN = "λ = 0"
 COUPLINGS = {
-    "λ = 0": dict(),
+    PLAIN: dict(),
     "λ = 0, twice the input": dict(input_strength=10.0),
     "λ = K/4": dict(chain_coupling=0.25),
     "λ = K/4, κ as without": dict(chain_coupling=0.25, margin=0.25),
@@ -56,8 +57,9 @@ def measure(point: Point, lab: Lab) -> Figures:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean accuracy for every shape and λ."""
-    return summary(frame, ["equal", "coupling", "neurons", "modules"], "accuracy")
+    """Mean accuracy for every shape and λ, and how far it is from λ = 0."""
+    by = ["equal", "coupling", "neurons", "modules"]
+    return against(frame, by, {"coupling": PLAIN})
 
 
 def draw(frame: pd.DataFrame, figure: Figure) -> None:
@@ -76,13 +78,25 @@ counts = images
 
 
 def verdict(frame: pd.DataFrame) -> str:
-    """The best size of module, and what λ does there."""
-    found, said = table(frame), []
-    for equal, rows in found.groupby("equal", sort=False):
-        plain = rows[rows["coupling"] == "λ = 0"]
-        best = plain.sort_values("mean").iloc[-1]
-        others = rows[(rows["neurons"] == best["neurons"]) & (rows["coupling"] != best["coupling"])]
-        changes = ", ".join(f"{r.coupling} {r.mean - best['mean']:+.3f}" for r in others.itertuples())
-        sizes = ", ".join(f"{r.neurons}: {r.mean:.3f}" for r in plain.itertuples())
-        said.append(f"the same {equal}: modules of {sizes}; λ at {best['neurons']}: {changes}")
+    """Every size of module beside 32, and what λ does at any size, seed by seed."""
+    said = []
+    for equal, rows in frame.groupby("equal", sort=False):
+        middle = 32 if (rows["neurons"] == 32).any() else rows["neurons"].min()
+        plain = rows[rows["coupling"] == PLAIN].assign(neurons=lambda r: r["neurons"].astype(str))
+        sizes = against(plain, ["neurons"], {"neurons": str(middle)})
+        said.append(
+            f"the same {equal}: modules of {middle}: "
+            f"{sizes.loc[sizes['neurons'] == str(middle), 'mean'].iloc[0]:.3f}; "
+            + ", ".join(
+                f"of {r.neurons}: {plus_minus(r.difference, r.its_deviation)}"
+                for r in sizes.itertuples()
+                if r.neurons != str(middle)
+            )
+        )
+        found = table(rows)
+        for coupling in [name for name in COUPLINGS if name != PLAIN]:
+            changed = found[found["coupling"] == coupling]
+            if len(changed):
+                least, most = changed["difference"].min(), changed["difference"].max()
+                said.append(f"{coupling}: {least:+.3f} to {most:+.3f}")
     return "; ".join(said)

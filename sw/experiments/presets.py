@@ -16,7 +16,7 @@ from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.baselines import LINEAR, linear
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import learn, samples_of
-from relaxon.experiments.results import images, summary
+from relaxon.experiments.results import against, images, plus_minus, summary
 
 TASKS: dict[str, Point] = {
     "Entangled MNIST, N = 100": dict(task="mnist", inputs=100),
@@ -94,4 +94,14 @@ def verdict(frame: pd.DataFrame) -> str:
     for name, rows in table(frame).groupby("name", sort=False):
         each = (f"{_trial(row)} {row['mean']:.4f}" for _, row in rows.iterrows())
         said.append(f"{name}: {'; '.join(each)}")
+    both = frame[frame["learner"].isin(["modules", "patient"])]
+    differences = against(both, ["name", "modules", "epochs", "learner"], {"learner": "modules"})
+    ahead = [
+        f"{r.name}, {r.modules:.0f} × 32, {r.epochs:.0f} epochs: "
+        + plus_minus(r.difference, r.its_deviation)
+        for r in differences[differences["learner"] == "patient"].itertuples(index=False)
+        if pd.notna(r.difference)
+    ]
+    if ahead:
+        said.append(f"Seed by seed patient is ahead of modules by: {'; '.join(ahead)}")
     return ". ".join(said)

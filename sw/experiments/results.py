@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -43,6 +44,28 @@ def summary(frame: pd.DataFrame, by: list[str], figure: str) -> pd.DataFrame:
     """Mean of a figure over seeds, its standard deviation (n − 1) and n, for every value of `by`."""
     groups = frame.groupby(by, sort=False, dropna=False)[figure]
     return groups.agg(mean="mean", deviation="std", seeds="count").reset_index()
+
+
+def against(frame: pd.DataFrame, by: list[str], reference: dict[str, str]) -> pd.DataFrame:
+    """`summary` of the accuracy, and how far it is from the reference's: mean of the differences seed
+    by seed, and their standard deviation.
+
+    A seed decides projection and order, whatever else is changed: differences vary less than
+    accuracies do. The reference has these values in some columns of `by`, a row's own in the others.
+    """
+    same = [column for column in by if column not in reference]
+    told = (frame[column] == value for column, value in reference.items())
+    base = frame[np.logical_and.reduce(list(told))][[*same, "seed", "accuracy"]]
+    pairs = frame.merge(base, on=[*same, "seed"], suffixes=("", "_reference"))
+    pairs["difference"] = pairs["accuracy"] - pairs["accuracy_reference"]
+    differences = pairs.groupby(by, sort=False)["difference"]
+    found = differences.agg(difference="mean", its_deviation="std").reset_index()
+    return summary(frame, by, "accuracy").merge(found, on=by, how="left")
+
+
+def plus_minus(mean: float, deviation: float) -> str:
+    """A difference with its deviation, if there is one."""
+    return f"{mean:+.3f}" + (f" ± {deviation:.3f}" if pd.notna(deviation) else "")
 
 
 def images(frame: pd.DataFrame, bars: bool = True) -> str:

@@ -1,9 +1,9 @@
 """How stable are the states before learning and after it?
 
 Entangled MNIST, N = 100: the stability s·h of every neuron in the states that test samples relax to,
-in units of K, before the first training sample and after the last one. Of a training sample that gets
-as far as learning, neurons at or below κ = J_D + K/2 learn. One module of 256, not gated, and 32 gated
-modules of 32.
+in units of K (the spread of a fresh recurrent field), before the first training sample and after the
+last one. Of a training sample that gets as far as learning, neurons at or below κ = J_D + K/2 learn. One
+module of 256, not gated, and 32 gated modules of 32.
 """
 
 from __future__ import annotations
@@ -83,13 +83,15 @@ def _parts(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Median and tenths of s·h / K (interpolated in the histogram), and the parts below 0 and at or
-    below κ."""
+    """Median and tenths of s·h / K (interpolated in the histogram; none beyond its ends), and the parts
+    below 0 and at or below κ."""
     found = []
     for (name, when), rows in _parts(frame).groupby(["machine", "when"], sort=False):
         below = rows["part"].cumsum().to_numpy()
         upper = rows["bin"].to_numpy() + EDGES[1] - EDGES[0]
         quantile = {q: float(np.interp(q, below, upper)) for q in (0.1, 0.5, 0.9)}
+        # Nothing is known of the outermost bins but how much is in them.
+        quantile = {q: v if upper[0] < v <= upper[-2] else np.nan for q, v in quantile.items()}
         found.append(
             {
                 "machine": name, "when": when, "tenth": quantile[0.1], "median": quantile[0.5],
