@@ -84,17 +84,21 @@ def draw(frame: pd.DataFrame, figure: Figure) -> None:
     found = table(frame)
     figure.set_size_inches(12, 4.5)
     *panels, returned = figure.subplots(1, 3)
+    colors = {value: f"C{at}" for at, value in enumerate(sorted(found["self_coupling"].unique()))}
     for value, rows in found[found["kicked"] == "end"].groupby("self_coupling"):
         if (rows["fixed_pairs"] > 0).any():
-            returned.plot(rows["kick"], rows["returned"], "o-", lw=1, label=f"J_D = {value:g}")
+            returned.plot(
+                rows["kick"], rows["returned"], "o-", lw=1, color=colors[value], label=f"J_D = {value:g}"
+            )
     returned.set(xlabel="part of the neurons turned", title="fixed points kicked", xscale="log",
                  ylabel="part that comes back to the same one")  # fmt: skip
     returned.legend(fontsize=7)
     for axes, kicked in zip(panels, KICKED):
         for value, rows in found[found["kicked"] == kicked].groupby("self_coupling"):
             axes.errorbar(
-                rows["kick"], rows["overlap"], rows["error"], fmt="o-", lw=1, label=f"J_D = {value:g}"
-            )
+                rows["kick"], rows["overlap"], rows["error"], fmt="o-", lw=1, color=colors[value],
+                label=f"J_D = {value:g}",
+            )  # fmt: skip
         untouched = np.linspace(0, 0.5, 2)
         axes.plot(untouched, 1 - 2 * untouched, ":", color="grey", lw=1, label="the kick itself")
         axes.set(xlabel="part of the neurons turned", title=f"{kicked} kicked")
