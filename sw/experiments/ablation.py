@@ -93,9 +93,15 @@ def draw(frame: pd.DataFrame, figure: Figure) -> None:
             else:
                 band(axes, rows.assign(value=rows["value"].astype(float)), "value", fmt="o-",
                      label=machine)  # fmt: skip
-            axes.set(xlabel=axis, ylabel="validation accuracy", ylim=(0, 1))
-    panels[0].set(xlabel="validation accuracy", ylabel="", ylim=None)
+            axes.set(xlabel=axis, ylabel="validation accuracy")
+    panels[0].set(xlabel="validation accuracy", ylabel="")
+    panels[1].set_ylim(0, 1)
     panels[1].legend(loc="lower right")
+    fine = found[~found["axis"].isin(["switch", next(iter(SCANS))])]
+    if len(fine):
+        ends = (fine["mean"] - fine["deviation"].fillna(0)).min(), fine["mean"].max() + 0.02
+        for axes in panels[2:]:
+            axes.set_ylim(*ends)
 
 
 counts = images

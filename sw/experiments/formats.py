@@ -85,6 +85,8 @@ def draw(frame: pd.DataFrame, figure: Figure) -> None:
         limit.plot(rows["value"], rows[f"{array}_at_limit"], "o-", lw=1, label=scan)
     widths.set(xlabel="bits", ylabel="validation accuracy")
     step.set(xlabel="step / spread of fresh couplings", ylabel="validation accuracy", xscale="log")
+    step.set_xticks([1 / s for s in SPREADS], [f"1/{s}" for s in SPREADS], fontsize=7)
+    step.minorticks_off()
     limit.set(xlabel="bits", ylabel="part at the end of its range")
     for axes in (widths, step, limit):
         axes.legend()
