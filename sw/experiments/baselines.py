@@ -7,7 +7,9 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
 from relaxon.data import Dataset
-from relaxon.experiments import Figures
+from relaxon.experiments import Figures, Point
+from relaxon.experiments.lab import Lab
+from relaxon.experiments.learner import learn, samples_of
 
 Floats = npt.NDArray[np.float32]
 
@@ -40,6 +42,13 @@ def linear(data: Dataset) -> Figures:
     fitted = LogisticRegression(C=chosen, max_iter=1000).fit(x, y)
     accuracy = float(fitted.score(data.x_test.astype(np.float32), data.y_test))
     return {"accuracy": accuracy, "strength": chosen}
+
+
+def learn_or_fit(point: Point, lab: Lab) -> Figures:
+    """What `linear` finds if that is the point's learner, else what its machine learns."""
+    if point["learner"] == LINEAR:
+        return linear(samples_of(point, lab))
+    return learn(point, lab)
 
 
 def binarised_mlp(data: Dataset, hidden: int, epochs: int, seed: int) -> float:

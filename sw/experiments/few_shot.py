@@ -12,9 +12,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from relaxon.experiments import Figures, Form, Point
-from relaxon.experiments.baselines import LINEAR, linear
+from relaxon.experiments.baselines import LINEAR, learn_or_fit
 from relaxon.experiments.lab import Lab
-from relaxon.experiments.learner import FROZEN, learn, samples_of
+from relaxon.experiments.learner import FROZEN
 from relaxon.experiments.results import band, images, summary
 
 LEARNERS: dict[str, Point] = {
@@ -42,9 +42,7 @@ def points(form: Form) -> list[Point]:
 
 def measure(point: Point, lab: Lab) -> Figures:
     """Test accuracy."""
-    if point["learner"] == LINEAR:
-        return linear(samples_of(point, lab))
-    return learn(point, lab)
+    return learn_or_fit(point, lab)
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:

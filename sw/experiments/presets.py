@@ -13,9 +13,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from relaxon.experiments import Figures, Form, Point
-from relaxon.experiments.baselines import LINEAR, linear
+from relaxon.experiments.baselines import LINEAR, learn_or_fit
 from relaxon.experiments.lab import Lab
-from relaxon.experiments.learner import learn, samples_of
 from relaxon.experiments.results import against, images, plus_minus, summary
 
 TASKS: dict[str, Point] = {
@@ -53,9 +52,7 @@ def points(form: Form) -> list[Point]:
 
 def measure(point: Point, lab: Lab) -> Figures:
     """Test accuracy."""
-    if point["learner"] == LINEAR:
-        return linear(samples_of(point, lab))
-    return learn(point, lab)
+    return learn_or_fit(point, lab)
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
