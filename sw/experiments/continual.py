@@ -13,7 +13,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from sklearn.linear_model import Perceptron  # type: ignore[import-untyped]
 
+from relaxon.data import Dataset
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import FROZEN, machine, samples_of
@@ -59,9 +61,8 @@ def measure(point: Point, lab: Lab) -> list[Figures]:
     return [row | made.recorded() for row in figures]
 
 
-def _perceptron(data, stages) -> list[Figures]:  # type: ignore[no-untyped-def]
-    from sklearn.linear_model import Perceptron
-
+def _perceptron(data: Dataset, stages: list[np.ndarray]) -> list[Figures]:
+    """The same figures of a linear readout, taught sample by sample."""
     pupil, figures = Perceptron(shuffle=False), []
     for stage, rows in enumerate(stages):
         pupil.partial_fit(data.x_train[rows], data.y_train[rows], classes=np.arange(10))
