@@ -29,7 +29,7 @@ MOMENTS = (0.9, 0.999)
 def linear(data: Dataset) -> Figures:
     """Test accuracy of a linear readout of the input bits: logistic regression, with the
     regularisation that does best on held-out training samples, from the strongest on as long as less
-    of it does better; then fitted to all."""
+    of it does no worse; then fitted to all."""
     x, y = data.x_train.astype(np.float32), data.y_train
     last = max(1, len(x) // HELD_OUT)
     best, chosen = -1.0, STRENGTHS[0]

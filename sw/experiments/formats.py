@@ -1,11 +1,10 @@
 """How many bits do couplings need, and how large may a step be?
 
 Entangled MNIST, N = 100, 32 gated modules of 32, tested on the last 10 000 training images, which are
-held out. The widths of J, W and O are changed one by one, and
-those of J and W together. Below 8 bits the spread of fresh couplings shrinks with the range, so that
-a step of 1 LSB is a larger part of it; above, it stays, and only the range grows; the unit of the
-readout's margins shrinks with the range of O. Then the step: the spread of fresh J and W is changed
-at 8 bits and, to tell it from the range, at 12.
+held out. The widths of J, W and O are changed one by one, and those of J and W together. Below 8 bits
+the spread of fresh couplings shrinks with the range, so that a step of 1 LSB is a larger part of it;
+above, it stays, and only the range grows; the unit of the readout's margins shrinks with the range of O.
+Then the step: the spread of fresh J and W is changed at 8 bits and, to tell it from the range, at 12.
 """
 
 from __future__ import annotations

@@ -30,8 +30,6 @@ CHOICES = {
     "sweeps_clamped": (1, 2, 3), "sweeps_released": (1, 2, 3), "sweeps_infer": (2, 3, 4),
 }  # fmt: skip
 VARIED = (*RANGES, *CHOICES)
-
-
 FINALISTS = (14, 23, 35, 39)
 """Of the full form's settings those that did best with the first seed."""
 
