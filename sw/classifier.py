@@ -32,7 +32,7 @@ class RelaxonClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     preset
-        Registers of many small gated modules (``"modules"``; ``"patient"``: for 20 epochs and more) or
+        Registers of many small gated modules (``"modules"``, ``"tuned"``) or
         of one large one (``"paper"``); or any other `relaxon.Settings`.
     modules, neurons
         M, and H per module; by default 8 × 32, and 1 × 256 for ``"paper"``.

@@ -24,8 +24,8 @@ StoreName = enum.Enum("StoreName", {name: name for name in STORES}, type=str)  #
 PresetOption = Annotated[
     PresetName | None,
     typer.Option(
-        help="Registers: one module (paper) or many small gated ones (modules; patient, for 20 epochs "
-        "and more). By default modules, unless --neurons is given without --modules."
+        help="Registers: one module (paper) or many small gated ones (modules, tuned). "
+        "By default modules, unless --neurons is given without --modules."
     ),
 ]
 BoardOption = Annotated[

@@ -154,7 +154,7 @@ class Config:
         `registers` entries may be overridden one by one with a dict: ``registers={"gate": 9}``.
         """
         sizes.setdefault("readout_bits", settings_of(name).readout_bits)
-        if name in ("modules", "patient"):
+        if name in ("modules", "tuned"):
             sizes.setdefault("modules", 32)
             sizes.setdefault("neurons", 32)
         overrides = sizes.pop("registers", None) or {}

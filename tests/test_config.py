@@ -73,7 +73,7 @@ def test_unknown_names_are_refused_with_the_known_ones(what: str):
 
 
 def test_unknown_presets_and_registers_are_refused():
-    with pytest.raises(ConfigError, match="paper, modules, patient, not 'best'"):
+    with pytest.raises(ConfigError, match="paper, modules, tuned, not 'best'"):
         Config.preset("best")
     with pytest.raises(ConfigError, match="unknown register 'gates'"):
         Config().registers.replace(gates=1)

@@ -140,11 +140,13 @@ def test_the_annealed_entropy_counts_what_it_says() -> None:
 
 def test_a_point_makes_the_machine_it_names() -> None:
     point = dict(
-        preset="patient", modules=3, neurons=20, weight_bits=6, gate=1.0, self_coupling=0.25,
+        preset="tuned", modules=3, neurons=20, weight_bits=6, gate=1.0, self_coupling=0.25,
         learn_input=0, sweeps_infer=7, seed=5, wiring="no recurrence",
     )  # fmt: skip
     made = machine(point, 50, 4)
-    assert made.settings == replace(PRESETS["patient"], gate=1.0, self_coupling=0.25)
+    assert made.settings == replace(
+        PRESETS["tuned"], gate=1.0, self_coupling=0.25, sweeps_infer=7
+    )
     config = made.config
     assert (config.modules, config.neurons, config.inputs, config.classes) == (3, 20, 50, 4)
     assert (config.weight_bits, config.readout_bits) == (6, 15)
