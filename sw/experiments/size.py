@@ -153,7 +153,8 @@ counts = images
 
 
 def verdict(frame: pd.DataFrame) -> str:
-    """The largest machine of each task beside its rivals of the same shape."""
+    """The largest machine of each task beside its rivals of the same shape, and its lead over those
+    whose readout alone learns, in every shape."""
     found, said = _means(frame), []
     for task, rows in found.groupby("task", observed=True):
         largest = rows[rows["learner"] == "relaxon"].sort_values("neurons").iloc[-1]
@@ -162,4 +163,11 @@ def verdict(frame: pd.DataFrame) -> str:
             f"{row.learner} {row.mean:.3f}" for row in rivals.itertuples() if row.learner != "relaxon"
         )
         said.append(f"{task}: {largest['machine']} reaches {largest['mean']:.3f} ({others})")
-    return "; ".join(said)
+        means = rows.pivot_table("mean", "machine", "learner", observed=True)
+        if {"random features", "reservoir"} <= set(means):
+            lead = means["relaxon"] - means[["random features", "reservoir"]].max(axis=1)
+            said[-1] += (
+                f"; ahead of random features and reservoir by {lead.min():.3f} ({lead.idxmin()}) to "
+                f"{lead.max():.3f} ({lead.idxmax()})"
+            )
+    return ". ".join(said)
