@@ -188,7 +188,7 @@ class Config:
 
     @property
     def k(self) -> float:
-        """K = σ√H with the presets' σ: the field, in LSB, that stands for the papers' 1.0."""
+        """K = σ√H, the field, in LSB, that stands for the papers' 1.0, with the σ of `paper`."""
         return Settings().k(self)
 
     def field_bound(self, registers: Registers) -> int:

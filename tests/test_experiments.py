@@ -18,6 +18,7 @@ from relaxon.data import Dataset
 from relaxon.errors import ConfigError
 from relaxon.experiments import (
     NAMES,
+    TOLD,
     Form,
     bare,
     find,
@@ -260,6 +261,13 @@ def test_codes_are_named_after_their_bits() -> None:
     assert list(table["code"]) == ["pixels, 2 levels", "pixels, 2 levels", "784 projections"]
     told = find("codes").verdict(pd.DataFrame(rows[:2]))
     assert told == "Fashion-MNIST: pixels, 2 levels 0.800 (linear 0.800)"
+
+
+def test_the_tuned_preset_is_what_the_search_found() -> None:
+    """One of the settings drawn, the O it was tried with, and every seed."""
+    found = [p for p in find("search").points(Form.FULL) if p[TOLD]["settings"] == "tuned"]
+    assert [p["seed"] for p in found] == [0, 1, 2]
+    assert {p["readout_bits"] for p in found} == {PRESETS["tuned"].readout_bits}
 
 
 def test_differences_are_taken_seed_by_seed() -> None:

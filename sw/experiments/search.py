@@ -34,16 +34,17 @@ FINALISTS = (14, 23, 35, 39)
 
 
 def drawn(number: int) -> Point:
-    """Settings number 2, 3, …; the first ones are the preset's."""
-    if number < 2:
+    """Settings number 2, 3, …; number 1 is the preset."""
+    if number == 1:
         return preset_values("modules", VARIED) | dict(told=dict(settings="modules"))
     rng = np.random.default_rng([5, number])
     settings: Point = {n: round(float(rng.uniform(*ends)), 2) for n, ends in RANGES.items()}
     choices = {n: rng.choice(values).item() for n, values in CHOICES.items()}
     settings |= choices
-    name = f"drawn {number}" if number in FINALISTS else "drawn"
     if settings == preset_values("tuned", VARIED):
         name = "tuned"
+    else:
+        name = f"drawn {number}" if number in FINALISTS else "drawn"
     return settings | dict(told=dict(settings=name))
 
 
