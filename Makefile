@@ -19,7 +19,7 @@ SEEDS := 1 2 3 4 5 6
 
 demo: $(READY)
 	$(BIN)/relaxon train --preset modules --board sim --data digits --modules 8 --neurons 32 \
-	  --lanes 32 --epochs 6 --seed 0 --check --baseline --out runs/demo
+	  --lanes 32 --epochs 6 --seed 0 --check --baseline --out runs/demo --overwrite
 
 test: $(READY) $(VENV)/.boards check
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal

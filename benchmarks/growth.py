@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from common import (
     QUICK,
@@ -26,8 +25,8 @@ from common import (
     table,
 )
 from foundation import Foundation
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
+
+from relaxon.figures import Figure, FigureCanvasSVG, matplotlib
 
 LANES = 32
 NEURONS = (64, 128, 256, 512)

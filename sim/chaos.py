@@ -12,6 +12,7 @@ ends, so it goes on when it is whole.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from abc import ABC, abstractmethod
@@ -209,7 +210,7 @@ class ChaosTransport(Transport):
         self._gone = False
         self._announce = announce
         if announce is not None:
-            announce(f"chaos: the link is faulty in both directions, {faults}")
+            self._tell(announce, f"chaos: the link is faulty in both directions, {faults}")
 
     def write(self, data: bytes) -> None:
         """Send what the faults leave of `data`."""
@@ -238,12 +239,18 @@ class ChaosTransport(Transport):
             else:  # a board that has nothing to say, until what is held back gets there
                 time.sleep(max(0.0, min(deadline, *stalls) - time.monotonic()))
 
+    @staticmethod
+    def _tell(announce: Callable[[str], object], line: str) -> None:
+        """A reader that has gone, or a full disk, changes nothing on the link."""
+        with contextlib.suppress(OSError):
+            announce(line)
+
     def close(self) -> None:
         """Close the other transport; twice is once."""
         self.inner.close()
         announce, self._announce = self._announce, None
         if announce is not None:
-            announce(self.summary)
+            self._tell(announce, self.summary)
 
     def passed(self, direction: Direction) -> tuple[int, int]:
         """How many frames and how many bytes (of those not dropped) went this way."""

@@ -225,7 +225,7 @@ class PtyDoor(Door):
         self._unsent.clear()
 
     def close(self) -> None:
-        if self._link is not None and self._link.is_symlink():
+        if self._link is not None:
             with contextlib.suppress(OSError):
                 if os.readlink(self._link) == self.device:
                     self._link.unlink()
@@ -235,11 +235,24 @@ class PtyDoor(Door):
         self._master = self._slave = -1
 
     def _make_link(self, link: Path) -> None:
+        """Make the link; one that a server left which was killed is replaced, no other."""
         try:
             if link.is_symlink():
+                self._refuse_others_link(link)
                 link.unlink()
             link.symlink_to(self.device)
         except OSError as error:
             self.close()
             raise LinkError(f"cannot make the link {link} to {self.device}: {error}") from error
         self._link = link
+
+    def _refuse_others_link(self, link: Path) -> None:
+        """`LinkError` unless a link points to a pseudo-terminal that is gone, or to this one."""
+        target = os.readlink(link)
+        left = os.path.dirname(target) == os.path.dirname(self.device) and not link.exists()
+        if target != self.device and not left:
+            self.close()
+            raise LinkError(
+                f"cannot make the link {link}: it is there already and points to {target}; remove it, "
+                "or choose another name"
+            )

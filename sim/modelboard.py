@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from relaxon.board import Board, Outcomes, Progress, check_inputs, check_labels
+from relaxon.board import Board, Outcomes, Progress
 from relaxon.build_info import describe
 from relaxon.config import Config, Registers
 from relaxon.couplings import Couplings
 from relaxon.cycles import Activity
 from relaxon.errors import DataError
 from relaxon.layout import ARRAYS, Layout
+from relaxon.samples import codes, signs
 from relaxon.sim.fast import FastModel
 
 CHUNK = 256
@@ -54,20 +55,20 @@ class ModelBoard(Board):
         self, x: npt.ArrayLike, y: npt.ArrayLike, *, progress: Progress | None = None
     ) -> Outcomes:
         """Train on the samples in order. `DataError` for inputs or labels that do not fit."""
-        x = check_inputs(self.config, x)
-        y = check_labels(self.config, y, len(x))
+        x = signs(self.config, x)
+        y = codes(self.config, y, len(x))
         return self._stream(lambda part: self._model.train(x[part], y[part]), len(x), progress)
 
     def infer(self, x: npt.ArrayLike, *, progress: Progress | None = None) -> Outcomes:
         """Relax and read out each sample. `DataError` for inputs that do not fit."""
-        x = check_inputs(self.config, x)
+        x = signs(self.config, x)
         return self._stream(lambda part: self._model.infer(x[part]), len(x), progress)
 
     def scores(
         self, x: npt.ArrayLike, *, progress: Progress | None = None
     ) -> npt.NDArray[np.int32]:
         """Class scores (n, C) of an inference of each sample."""
-        x = check_inputs(self.config, x)
+        x = signs(self.config, x)
         scores = np.zeros((len(x), self.config.classes), np.int32)
         for part in _chunks(len(x), progress):
             scores[part] = self._model.scores(x[part])

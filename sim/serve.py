@@ -90,7 +90,7 @@ def serve(
         finally:
             for end, handler in before.items():
                 signal.signal(end, handler)
-        announce("stopped")
+        server.announce("stopped")
 
 
 def _simulated(config: Config) -> Transport:

@@ -38,7 +38,7 @@ class Server:
 
     def __init__(self, board: Transport, announce: Callable[[str], object] = print):
         self.board = board
-        self.announce = announce
+        self._announce = announce
         self.doors: list[Door] = []
         self._stopped = False
         self._wake, self._woken = socket.socketpair()
@@ -49,6 +49,11 @@ class Server:
         """Serve at one more door."""
         self.doors.append(door)
         self.announce(door.notice)
+
+    def announce(self, line: str) -> None:
+        """Tell it; a reader that has gone, or a full disk, ends no server."""
+        with contextlib.suppress(OSError):
+            self._announce(line)
 
     def run(self) -> None:
         """Serve until `stop`. Raises `LinkError` if the board fails, whatever hosts do."""

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-from relaxon.board import Board, Outcomes
-from relaxon.config import Config, Registers
-from relaxon.couplings import Couplings
-from relaxon.errors import RelaxonError
-from relaxon.settings import Settings
-
 if TYPE_CHECKING:
+    from relaxon.board import Board, Outcomes
     from relaxon.classifier import RelaxonClassifier
+    from relaxon.config import Config, Registers
+    from relaxon.couplings import Couplings
+    from relaxon.errors import RelaxonError
+    from relaxon.settings import Settings
+
+_PLACES = {
+    "Board": "board", "Config": "config", "Couplings": "couplings", "Outcomes": "board",
+    "Registers": "config", "RelaxonClassifier": "classifier", "RelaxonError": "errors",
+    "Settings": "settings",
+}  # fmt: skip
+"""Public names, and the modules that have them."""
 
 __all__ = [
     "Board",
@@ -27,9 +34,13 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """The estimator on first use: scikit-learn takes a second to import."""
-    if name == "RelaxonClassifier":
-        from relaxon.classifier import RelaxonClassifier
-
-        return RelaxonClassifier
+    """A public name, on first use: the package itself is there at once."""
+    if name in _PLACES:
+        found = getattr(importlib.import_module(f"relaxon.{_PLACES[name]}"), name)
+        globals()[name] = found
+        return found
     raise AttributeError(f"module 'relaxon' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from relaxon.config import Config, Registers
 from relaxon.couplings import Couplings
-from relaxon.errors import ConfigError, DataError
+from relaxon.errors import ConfigError
 
 Progress = Callable[[int], object]
 """Called now and then with the number of samples finished since the last call."""
@@ -46,46 +46,6 @@ class SelfTested:
 
     passed: bool
     signature: int
-
-
-def check_inputs(config: Config, x: npt.ArrayLike) -> npt.NDArray[np.int8]:
-    """Samples as a contiguous int8 array (n, N) of −1/+1 (n may be 0).
-
-    Raises `DataError` for another shape or any other value.
-    """
-    values = np.asarray(x)
-    if values.ndim != 2 or values.shape[1] != config.inputs:
-        hint = "; one sample is x[None, :]" if values.ndim == 1 else ""
-        raise DataError(f"x must have shape (n, {config.inputs}), not {values.shape}{hint}")
-    if values.dtype.kind not in "iuf":
-        raise DataError(f"x must hold the numbers -1 and +1, not {values.dtype}")
-    wrong = (values != 1) & (values != -1)
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise DataError(
-            f"x must hold -1 and +1 only, but x[{row}, {column}] is {values[row, column]}; "
-            "code the inputs as bits first (np.where(bit, 1, -1))"
-        )
-    return np.ascontiguousarray(values, np.int8)
-
-
-def check_labels(config: Config, y: npt.ArrayLike, n: int) -> npt.NDArray[np.uint8]:
-    """Labels of `n` samples as a uint8 array (n,) of 0 … C−1.
-
-    Raises `DataError` for another shape, for numbers that are not integers, and outside the range.
-    """
-    values = np.asarray(y)
-    if values.shape != (n,):
-        raise DataError(f"y must have one label per sample, shape ({n},), not {values.shape}")
-    if n == 0:
-        return np.zeros(0, np.uint8)
-    if values.dtype.kind not in "iu":
-        raise DataError(f"y must hold integers, not {values.dtype}")
-    wrong = (values < 0) | (values >= config.classes)
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        raise DataError(f"y must lie in 0 to {config.classes - 1}, but y[{at}] is {values[at]}")
-    return np.ascontiguousarray(values, np.uint8)
 
 
 class Board(ABC):

@@ -3,15 +3,13 @@
 The archive holds the arrays `recurrent`, `input`, `feedback` and `readout`, the configuration and
 the registers as JSON strings, and the format's version; more arrays and a JSON string of other
 values may go with them. Recorded runs (golden files) are the same without a version. Nothing in a
-file is ever executed: pickled objects are refused.
+file is ever executed (`relaxon.archive`).
 """
 
 from __future__ import annotations
 
 import json
 import os
-import struct
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relaxon.archive import read_npz
 from relaxon.config import Config
 from relaxon.couplings import Couplings
 from relaxon.errors import ConfigError, DataError
@@ -27,9 +26,6 @@ from relaxon.files import part, replacing
 
 FORMAT = 1
 """Version written; files of a later one are refused."""
-
-_END = struct.Struct("<4s4H2LH")
-"""A zip archive's end: mark, disk twice, parts on it, parts, size and place of the list, comment."""
 
 _TEXTS = ("config", "registers", "extra")
 _TAKEN = ("extra", "file", "args", "kwds", "allow_pickle")
@@ -100,7 +96,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     DataError
         No such file, damaged, of a later format, or its parts do not fit each other; says which.
     """
-    entries = _read(Path(path))
+    entries = read_npz(path)
     version = entries.pop("format", np.array(FORMAT))
     if version.dtype.kind not in "iu" or version.ndim or not 1 <= version <= FORMAT:
         raise DataError(f"{path}: format version {version} is not known here (up to {FORMAT} is)")
@@ -120,39 +116,6 @@ def remove(path: Path) -> None:
     """Remove a checkpoint, if there is one, and what programs killed while they wrote it left of it."""
     for each in (path, *path.parent.glob(part(path, "*"))):
         each.unlink(missing_ok=True)
-
-
-def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Every array of an archive, all of them checked against the archive's CRCs."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if (damaged := archive.testzip()) is not None:
-                raise DataError(f"{path} is damaged in {damaged}: restore it from a copy")
-            if len(archive.infolist()) != _promised(path):
-                raise DataError(f"{path} is damaged in its list of parts: restore it from a copy")
-        with np.load(path, allow_pickle=False) as arrays:
-            entries = {name: arrays[name] for name in arrays.files}
-        for name, value in entries.items():
-            if not isinstance(value, np.ndarray):
-                raise DataError(f"{path}: {name} is no array: the file is no checkpoint")
-        return entries
-    except DataError:
-        raise
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-    except Exception as error:  # noqa: BLE001 - a damaged archive raises almost anything
-        raise DataError(
-            f"{path} is damaged or no .npz of plain arrays ({type(error).__name__}: {error})"
-        ) from None
-
-
-def _promised(path: Path) -> int:
-    """How many parts an archive says it has, in its last bytes; no CRC guards the list of them."""
-    with open(path, "rb") as file:
-        file.seek(-_END.size, os.SEEK_END)
-        return int(_END.unpack(file.read())[4])
 
 
 def _parsed(path: object, name: str, text: npt.NDArray[Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any, Self
 
@@ -14,10 +15,19 @@ from sklearn.utils.multiclass import check_classification_targets  # type: ignor
 from sklearn.utils.validation import check_is_fitted, validate_data  # type: ignore[import-untyped]
 
 from relaxon.board import Board
-from relaxon.coding import Coder, Plain, Projection, Thermometer
+from relaxon.coding import (
+    Bits,
+    Coding,
+    Features,
+    Projection,
+    Signs,
+    Thermometer,
+    warn_of_constants,
+)
 from relaxon.config import Config
 from relaxon.couplings import Couplings
 from relaxon.errors import ConfigError
+from relaxon.samples import Codes, Encoder
 from relaxon.settings import Settings
 
 LARGE, SMALL = (1, 256), (8, 32)
@@ -39,12 +49,13 @@ class RelaxonClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     epochs
         Passes over the training data in `fit`.
     coding
-        How features become ±1 bits. ``"bits"``: they are −1 or +1 already. ``"thermometer"``: each
-        is compared with `levels` thresholds, the quantiles of the data of the first `fit` or
-        `partial_fit`. ``"projection"``: signs of `inputs` random projections. ``"auto"``: "bits"
-        if all values of that data are −1 or +1, else "thermometer".
+        How features become ±1 bits. ``"bits"``: all of them are 0 or 1, or −1 or +1, already.
+        ``"thermometer"``: each is compared with thresholds between the values that it has in the data
+        of the first `fit` or `partial_fit`; one of two values is one bit, whatever they are.
+        ``"projection"``: signs of `inputs` random projections. ``"auto"``: "bits" if that is what
+        they are, else "thermometer".
     levels
-        Thresholds per feature of the thermometer code; by default 2 to 16, for about 128 bits.
+        Most thresholds per feature of the thermometer code; by default 2 to 16, for up to 128 bits.
     inputs
         Bits of the projection.
     lanes
@@ -70,7 +81,7 @@ class RelaxonClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     config_
         The machine (`relaxon.Config`).
     coder_
-        Turns features into bits (`relaxon.coding`).
+        Turns features into bits (`relaxon.coding.Coding`).
     n_features_in_
         Number of features.
 
@@ -108,18 +119,20 @@ class RelaxonClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Learn from scratch: `epochs` passes over `X` (n, features) with labels `y` (n,).
 
-        Raises ValueError for data or parameters that make no sense, `LinkError` if the board fails.
+        Raises ValueError for data or parameters that make no sense, `LinkError` if the board fails; a
+        model that was fitted before is then what it was.
         """
-        x, given = validate_data(self, X, y)
-        check_classification_targets(given)
-        if not isinstance(self.epochs, Integral) or self.epochs < 1:
-            raise ConfigError(f"epochs must be a whole number of 1 or more, not {self.epochs!r}")
-        rng = check_random_state(self.random_state)
-        self._begin(x, np.unique(given), rng)
-        bits, labels = self.coder_.encode(x), np.searchsorted(self.classes_, given)
-        order = np.arange(len(x))
-        orders = (rng.permutation(order) if self.shuffle else order for _ in range(self.epochs))
-        self._train((bits[order], labels[order]) for order in orders)
+        with self._unchanged_by_failure():
+            x, given = validate_data(self, X, y)
+            check_classification_targets(given)
+            if not isinstance(self.epochs, Integral) or self.epochs < 1:
+                raise ConfigError(f"epochs must be a whole number of 1 or more, not {self.epochs!r}")
+            rng = check_random_state(self.random_state)
+            self._begin(x, np.unique(given), rng)
+            bits, codes = self._coded(x, given)
+            order = np.arange(len(x))
+            orders = (rng.permutation(order) if self.shuffle else order for _ in range(self.epochs))
+            self._train((bits[order], codes[order]) for order in orders)
         return self
 
     def partial_fit(
@@ -128,27 +141,39 @@ class RelaxonClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Learn on: one pass over `X` in the order given.
 
         The first call needs `classes`, all labels there will be; it also settles the coding, so
-        its data should be typical.
+        its data should be typical. A call that fails changes nothing.
         """
-        first = not hasattr(self, "couplings_")
-        x, given = validate_data(self, X, y, reset=first)
-        check_classification_targets(given)
-        if first:
-            if classes is None:
-                raise ValueError("classes must be given at the first call of partial_fit")
-            self._begin(x, np.unique(classes), check_random_state(self.random_state))
-        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(f"classes must stay {self.classes_}, as first given, not {classes!r}")
-        known = np.isin(given, self.classes_)
-        if not known.all():
-            raise ValueError(f"label {given[~known][0]} is not among the classes {self.classes_}")
-        self._train([(self.coder_.encode(x), np.searchsorted(self.classes_, given))])
+        with self._unchanged_by_failure():
+            first = not hasattr(self, "couplings_")
+            x, given = validate_data(self, X, y, reset=first)
+            check_classification_targets(given)
+            if first:
+                if classes is None:
+                    raise ValueError("classes must be given at the first call of partial_fit")
+                self._begin(x, np.unique(classes), check_random_state(self.random_state))
+            elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+                raise ValueError(
+                    f"classes must stay {self.classes_}, as first given, not {classes!r}"
+                )
+            self._train([self._coded(x, given)])
         return self
 
-    def _begin(self, x: npt.NDArray[Any], classes: npt.NDArray[Any], rng: Any) -> None:
+    @contextmanager
+    def _unchanged_by_failure(self) -> Iterator[None]:
+        """If anything goes wrong meanwhile, everything is as it was before."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _begin(self, x: Features, classes: npt.NDArray[Any], rng: Any) -> None:
         """Classes, coder, configuration and fresh couplings."""
         seed, projection_seed = (int(rng.randint(2**31 - 1)) for _ in range(2))
         coder = self._learned_coder(x, projection_seed)
+        warn_of_constants(x, getattr(self, "feature_names_in_", None), stacklevel=4)
         sizes = LARGE if self.preset == "paper" else SMALL
         config = Config.preset(
             self.preset,
@@ -160,12 +185,12 @@ class RelaxonClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.coder_, self.classes_, self.config_ = coder, classes, config
         self._keep(Couplings.fresh(config, seed, self.preset))
 
-    def _learned_coder(self, x: npt.NDArray[Any], seed: int) -> Coder:
+    def _learned_coder(self, x: Features, seed: int) -> Coding:
         match self.coding:
-            case "auto" if Plain.fits(x):
-                return Plain.learn(x)
+            case "auto" if Bits.fits(x):
+                return Bits(x.shape[1])
             case "bits":
-                return Plain.learn(x)
+                return Bits(x.shape[1])
             case "auto" | "thermometer":
                 return Thermometer.learn(x, self.levels)
             case "projection":
@@ -174,12 +199,17 @@ class RelaxonClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             f"coding must be auto, bits, thermometer or projection, not {self.coding!r}"
         )
 
-    def _train(self, passes: Iterable[tuple[npt.NDArray[np.int8], npt.NDArray[np.intp]]]) -> None:
+    def _coded(self, x: Features, given: npt.NDArray[Any]) -> tuple[Signs, Codes]:
+        """Samples and labels as the machine takes them."""
+        encoder = Encoder(self.coder_, tuple(self.classes_.tolist()))
+        return encoder.inputs(x, "X"), encoder.codes_of(given)
+
+    def _train(self, passes: Iterable[tuple[Signs, Codes]]) -> None:
         """Train on the board, pass by pass, and keep the couplings."""
         with Board.open(self.board, self.config_) as board:
             board.load(self.couplings_)
-            for bits, labels in passes:
-                board.train(bits, labels)
+            for bits, codes in passes:
+                board.train(bits, codes)
             self._keep(board.couplings())
 
     def _keep(self, couplings: Couplings) -> None:

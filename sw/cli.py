@@ -3,19 +3,19 @@
 The commands that train are in `relaxon.cli_train`, experiments in `relaxon.cli_experiment`, those
 for FPGA boards in `relaxon.cli_boards`.
 
-Results go to standard output, progress and errors to standard error. An expected error
-(`RelaxonError`) ends with its own exit code, 2 to 7; 1 says that a comparison failed, 130 is Ctrl-C.
+Results go to standard output, progress and errors to standard error. docs/command-line.md has the table
+of exit codes.
 """
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 import typer.core
+from rich.text import Text
 
 from relaxon import (
     __version__,
@@ -40,15 +40,16 @@ from relaxon.cli_options import (
     NeuronsOption,
     PresetOption,
     StoreOption,
-    escape,
     given,
     machine_of,
     preset_name,
 )
+from relaxon.coding import Bits, Signs, unknown_size
 from relaxon.couplings import Couplings
-from relaxon.data import load, load_unlabelled
+from relaxon.data import features_of, load, load_samples
 from relaxon.errors import ConfigError, DataError, RelaxonError
-from relaxon.greys import Coding, coding_from_dict
+from relaxon.files import probe, write_csv, write_json
+from relaxon.samples import Codes, Encoder, encoder_from_dict, labels_from
 
 
 class Group(typer.core.TyperGroup):
@@ -59,10 +60,10 @@ class Group(typer.core.TyperGroup):
         try:
             return super().invoke(ctx)
         except RelaxonError as error:
-            report.err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+            report.fail(error)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            report.err.print("interrupted")
+            report.err.say("interrupted")
             raise typer.Exit(INTERRUPTED) from None
 
 
@@ -92,29 +93,30 @@ def predict(
 ) -> None:
     """Predict with a trained machine; tells the accuracy where labels are known."""
     machine = checkpoint.load(file)
-    x, truth, labels = _samples_for(machine, file, data)
-    config = machine.config
-    with Board.open(board, config) as opened:
+    encoder, x, truth = _samples_for(machine, file, data)
+    for path in (out, json_file):
+        if path is not None:
+            probe(path)
+    with Board.open(board, machine.config) as opened:
         opened.load(machine.couplings)
         with report.progress("predicting", len(x)) as advance:
             outcomes = opened.infer(x, progress=advance)
-    predicted = labels[outcomes.prediction]
-    known = [""] * len(x) if truth is None else truth.tolist()
+    predicted = encoder.named(outcomes.prediction).tolist()
     if out is not None:
-        lines = [f"{i},{p},{t}" for i, (p, t) in enumerate(zip(predicted, known, strict=True))]
-        try:
-            out.write_text("\n".join(["index,predicted,label", *lines]) + "\n")
-        except OSError as error:
-            raise DataError(f"{out} cannot be written: {error.strerror}") from None
-    elif truth is None:
-        for label in predicted.tolist():
-            report.out.print(label)
+        known = [""] * len(x) if truth is None else encoder.named(truth).tolist()
+        rows = zip(range(len(x)), predicted, known, strict=True)
+        write_csv(out, ("index", "predicted", "label"), rows)
+        report.out.kept = f"the predictions are in {out}"
     accuracy = None
     if truth is not None and len(x):
-        accuracy = float((predicted.astype(str) == truth.astype(str)).mean())
-        report.out.print(f"accuracy {accuracy:.4f} on {len(x):,} samples")
+        accuracy = float((outcomes.prediction == truth).mean())
     if json_file is not None:
-        report.write_json(json_file, {"samples": len(x), "accuracy": accuracy, "board": board})
+        write_json(json_file, {"samples": len(x), "accuracy": accuracy, "board": board})
+    if out is None and truth is None:
+        for label in predicted:
+            report.out.data(str(label))
+    if accuracy is not None:
+        report.out.say(f"accuracy {accuracy:.4f} on {len(x):,} samples")
 
 
 @app.command()
@@ -134,7 +136,7 @@ def info(
             "couplings",
             [(n, report.describe(getattr(machine.couplings, n))) for n in Couplings.NAMES],
         )
-        values = [(n, v) for n, v in machine.extra.items() if not isinstance(v, dict | list)]
+        values = [(n, str(v)) for n, v in machine.extra.items() if not isinstance(v, dict | list)]
         values += [(n, f"{a.dtype}{list(a.shape)}") for n, a in machine.arrays.items()]
         if values:
             report.show_figures("beside them", values)
@@ -174,8 +176,7 @@ def serve(
         config = machine_of(chosen, inputs, classes, modules, neurons, lanes, store)
     address = None if tcp is None else _address(tcp)
     wanted = pty or link is not None or address is None
-    announce = functools.partial(report.out.print, soft_wrap=True)
-    serve_board(config, tcp=address, pty=wanted, link=link, chaos=faults, announce=announce)
+    serve_board(config, tcp=address, pty=wanted, link=link, chaos=faults, announce=report.out.say)
 
 
 @app.command(name="verify")
@@ -191,11 +192,11 @@ def verify_command(
     total = len(recorded.arrays["x"]) + len(recorded.arrays.get("prediction_after", ()))
     with Board.open(board, config) as opened, report.progress("replaying", total) as advance:
         findings = verify.replay(opened, recorded, advance)
-    report.out.print(f"{file} on board {board}:")
+    report.out.say(f"{file} on board {board}:")
     if not report.show_findings(findings):
-        report.out.print("[bold red]DOES NOT AGREE[/]")
+        report.out.say("DOES NOT AGREE", "bold red")
         raise typer.Exit(DIFFERENT)
-    report.out.print("AGREES in everything recorded")
+    report.out.say("AGREES in everything recorded")
 
 
 @app.command()
@@ -221,20 +222,20 @@ def selftest(
 
     chosen = preset_name(preset, modules, neurons)
     wanted = machine_of(chosen, inputs, 10, modules, neurons, lanes, store) if board == "sim" else None
-    with report.err.status(f"opening board {board}"):
+    with report.status(f"opening board {board}"):
         opened = Board.open(board, wanted)
-    with opened, report.err.status("the board tests itself"):
+    with opened, report.status("the board tests itself"):
         tested = opened.self_test(timeout=timeout)
         told = opened.build_info()
         signature = expected(opened.config).signature
-    report.out.print(f"{board}: {escape(', '.join(f'{k} {v}' for k, v in told.items()))}")
-    report.out.print(f"signature {tested.signature:#010x}, the model's {signature:#010x}")
+    report.out.say(f"{board}: {', '.join(f'{k} {v}' for k, v in told.items())}")
+    report.out.say(f"signature {tested.signature:#010x}, the model's {signature:#010x}")
     if tested.signature != signature:
-        report.out.print("[bold red]FAILED[/]: the board does not compute what the model does")
+        _verdict("FAILED", "bold red", ": the board does not compute what the model does")
     elif not tested.passed:
-        report.out.print("[bold red]FAILED[/]: right, but the board expects another signature")
+        _verdict("FAILED", "bold red", ": right, but the board expects another signature")
     else:
-        report.out.print("[bold green]PASSED[/]")
+        _verdict("PASSED", "bold green")
         return
     raise typer.Exit(DIFFERENT)
 
@@ -244,14 +245,14 @@ def doctor_command() -> None:
     """Say what is installed, what is missing, and how to get it."""
     checks = list(doctor.examine())
     for check in checks:
-        mark = (
-            "[green]ok[/]  " if check.found else "[bold red]MISSING[/]" if check.needed else "-   "
-        )
+        mark, style = ("MISSING", "bold red") if check.needed else ("-   ", "")
+        if check.found:
+            mark, style = "ok  ", "green"
         detail = check.found or f"for {check.purpose}; {check.advice}"
-        report.out.print(f"{mark} {check.name}: {escape(detail)}", soft_wrap=True)
+        _verdict(mark, style, f" {check.name}: {detail}")
     if not doctor.healthy(checks):
         raise typer.Exit(DIFFERENT)
-    report.out.print("everything needed is there")
+    report.out.say("everything needed is there")
 
 
 cli_boards.register(app)
@@ -262,7 +263,7 @@ def _main(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
-        report.out.print(f"relaxon {__version__}")
+        report.out.say(f"relaxon {__version__}")
         raise typer.Exit
 
 
@@ -271,19 +272,50 @@ def _main(
 
 def _samples_for(
     machine: checkpoint.Checkpoint, file: Path, data: str | None
-) -> tuple[Any, Any, Any]:
-    """Inputs, their labels (None where unknown), and the labels of the machine's classes."""
-    extra = machine.extra
-    labels = np.array(extra.get("labels", range(machine.config.classes)))
+) -> tuple[Encoder, Signs, Codes | None]:
+    """What codes samples for a machine, its inputs, and their classes where they are known."""
+    extra, config = machine.extra, machine.config
     source = data or extra.get("data")
-    if source is None:
+    if not isinstance(source, str):
         raise DataError(f"{file} does not say what it was trained on: name the samples with --data")
-    coding: Coding | None = coding_from_dict(extra["coding"]) if "coding" in extra else None
-    if data is not None and data.endswith(".npz") and coding is not None:
-        x, truth = load_unlabelled(data, coding)
-        return x, truth, labels
-    loaded = load(source, seed=extra.get("seed", 0), coding=coding)
-    return loaded.x_test, np.array(loaded.labels)[loaded.y_test], labels
+    seed = extra.get("seed", 0)
+    whole = data is not None and data.endswith(".npz")
+    try:
+        known = labels_from(extra, config)
+        if "coding" in extra:
+            encoder = encoder_from_dict(extra, config, _features(extra, source))
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from None
+    if "coding" not in extra and whole:
+        encoder = Encoder(Bits(config.inputs), known)
+    elif "coding" not in extra:
+        own = load(source, seed=seed)
+        own.encoder.check(config, source, len(own.x_test))
+        encoder = Encoder(own.coding, known)
+    if whole:
+        return encoder, *load_samples(source, encoder)
+    loaded = load(source, seed=seed, coding=encoder.coding, known=known)
+    return encoder, loaded.x_test, loaded.y_test
+
+
+def _features(extra: Mapping[str, Any], source: str) -> int | None:
+    """How many features a sample of a projection had that does not tell it (version 0.1): as many as
+    one of what it was trained on; if that is gone, as many as these samples, which is told."""
+    if not isinstance(extra["coding"], dict) or not unknown_size(extra["coding"]):
+        return None
+    try:
+        return features_of(str(extra["data"]))
+    except (DataError, KeyError):
+        found = features_of(source)
+        report.warn(
+            "the machine does not tell of how many values its projection is, and what it was trained "
+            f"on is not there: it is taken to be of {found}, as these samples are"
+        )
+        return found
+
+
+def _verdict(mark: str, style: str, rest: str = "") -> None:
+    report.out.print(Text.assemble((mark, style), rest), soft_wrap=True)
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -294,10 +326,19 @@ def _address(text: str) -> tuple[str, int]:
     return host or "127.0.0.1", int(port)
 
 
-def main() -> None:
-    """Entry point of the console script."""
-    app()
+def run(arguments: Sequence[str]) -> int:
+    """Carry out a command; returns its exit code."""
+    try:
+        return int(app(arguments, prog_name="relaxon", standalone_mode=False) or 0)
+    except typer.TyperException as error:  # a command line that is not understood
+        told = getattr(error, "ctx", None)
+        help_of = f" ({told.command_path} --help tells more)" if told is not None else ""
+        if error.format_message():  # none where nothing was asked: the help has been shown
+            report.fail(f"{error.format_message()}{help_of}")
+        return error.exit_code
 
 
 if __name__ == "__main__":
+    from relaxon.entry import main
+
     main()

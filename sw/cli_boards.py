@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from relaxon import files
 from relaxon import report as show
 from relaxon.errors import ConfigError, DataError, ToolError
 from relaxon.protocol import STORES
@@ -74,15 +74,16 @@ def build(
     Refuses a machine that cannot fit before it starts, and a bitstream that misses timing.
     """
     design = _design(board, network, modules, neurons, inputs, classes, lanes, store, clock, baud)
+    folder = out if out is not None else Path("build") / design.target.name
+    files.probe(folder / "report.json")
     made = _build(design, seed, seeds)
     _describe(made)
     if not made.timing_met and not allow_timing_failure:
         raise ToolError(_missed(made))
-    folder = out if out is not None else Path("build") / design.target.name
-    show.make_folder(folder)
     for file in sorted(made.folder.iterdir()):
-        _copy(file, folder)
-    show.out.print(f"written to {folder}/: {made.bitstream.name}, report.json, nextpnr.log, about.json")
+        files.copy(file, folder)
+    show.out.say(f"written to {folder}/: {made.bitstream.name}, report.json, nextpnr.log, about.json")
+    show.out.kept = f"the bitstream is in {folder}"
 
 
 def report(
@@ -115,12 +116,14 @@ def report(
     from relaxon.boards.speed import Workload
 
     design = _design(board, network, modules, neurons, inputs, classes, lanes, store, clock, baud)
+    if json_file is not None:
+        files.probe(json_file)
     made = _build(design, seed, seeds)
-    with show.err.status("counting cycles"):
+    with show.status("counting cycles"):
         figures = board_report.figures(made, Workload(data))
     show.show_figures(f"{figures['title']}, {figures['part']}", board_report.rows(figures))
     if json_file is not None:
-        show.write_json(json_file, figures)
+        files.write_json(json_file, figures)
 
 
 def flash(
@@ -161,16 +164,14 @@ def flash(
         if built and not made.timing_met and not allow_timing_failure:
             raise ToolError(_missed(made))
     if dry_run:
-        show.out.print(
-            shlex.join(programmer.command(target, bitstream, permanent=permanent)), soft_wrap=True
-        )
+        show.out.say(shlex.join(programmer.command(target, bitstream, permanent=permanent)))
         if not built:
-            show.err.print(f"{bitstream} is not there yet: make it with relaxon build {board}")
+            show.err.say(f"{bitstream} is not there yet: make it with relaxon build {board}")
         return
     if not built:
         raise DataError(f"{bitstream} is not there: make it with relaxon build {board}")
     with _step(f"programming {target.title}"):
-        show.out.print(programmer.flash(target, bitstream, permanent=permanent).strip())
+        show.out.say(programmer.flash(target, bitstream, permanent=permanent).strip())
 
 
 def verilog(
@@ -205,17 +206,16 @@ def verilog(
     else:
         design = _design(board, network, modules, neurons, inputs, classes, lanes, store, clock, baud)
         config, clock_hz, rate = design.config, design.clock_hz, design.baud
+    if out is not None:
+        files.probe(out)
     with _step("gateware to Verilog"):
         text = generic_verilog(config, component.value, name=name, clock_hz=clock_hz, baud=rate)
     if out is None:
         sys.stdout.write(text)
         return
-    show.make_folder(out.parent)
-    try:
-        out.write_text(text)
-    except OSError as error:
-        raise DataError(f"{out} cannot be written: {error.strerror}") from None
-    show.out.print(f"{out}: module {name}, {len(text.splitlines()):,} lines")
+    files.write_text(out, text)
+    show.out.kept = f"the module is in {out}"
+    show.out.say(f"{out}: module {name}, {len(text.splitlines()):,} lines")
 
 
 def boards() -> None:
@@ -288,7 +288,7 @@ def _build(design: Design, seed: int | None, seeds: int) -> Build:
     if not all(flow.cached(design, each) for each in wanted):
         with _step("checking that it can fit"):
             needs = fit.check(design.target, design.config)
-        show.err.print("it needs " + ", ".join(map(str, needs)))
+        show.err.say("it needs " + ", ".join(map(str, needs)))
     return flow.best(design, wanted, _step)
 
 
@@ -300,7 +300,7 @@ def _describe(made: Build) -> None:
         for name, count in made.used.items()
         if name in available
     )
-    show.out.print(
+    show.out.say(
         f"{design.target.title}: {used}\nrouted Fmax {made.fmax_mhz:.1f} MHz, clock "
         f"{design.clock_hz / 1e6:g} MHz, seed {made.seed}, build {made.about['build_id']}"
     )
@@ -336,20 +336,14 @@ def _state(target: Target, network: str) -> str:
 @contextmanager
 def _step(what: str) -> Iterator[None]:
     """A line with the time that has passed, which stays when it is done."""
-    columns = (SpinnerColumn(finished_text="✓"), TextColumn("{task.description}"), TimeElapsedColumn())
+    text = TextColumn("{task.description}", markup=False)
+    columns = (SpinnerColumn(finished_text="✓"), text, TimeElapsedColumn())
     with Progress(*columns, console=show.err) as progress:
         if not show.err.is_terminal:
-            show.err.print(f"{what} …")
+            show.err.say(f"{what} …")
         task = progress.add_task(what, total=1)
         yield
         progress.advance(task)
-
-
-def _copy(file: Path, folder: Path) -> None:
-    try:
-        shutil.copy(file, folder)
-    except OSError as error:
-        raise DataError(f"{folder / file.name} cannot be written: {error.strerror}") from None
 
 
 __all__ = ["register"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relaxon import report
-from relaxon.cli_options import DIFFERENT, INTERRUPTED, BoardOption, escape
+from relaxon.cli_options import DIFFERENT, INTERRUPTED, BoardOption
 from relaxon.errors import ConfigError, ToolError
 from relaxon.experiments import NAMES, Form, find, key, question
 from relaxon.experiments.lab import Lab
@@ -64,7 +64,7 @@ def experiment(
         )
     if name == "list":
         for each in NAMES:
-            report.out.print(f"{each:<14}{question(find(each))}", soft_wrap=True)
+            report.out.say(f"{each:<14}{question(find(each))}")
         return
     if quick and smoke:
         raise ConfigError("choose --quick or --smoke, not both")
@@ -101,33 +101,32 @@ def _run(
         for points in sweeps:
             name, script = points.name, find(points.name)
             missing = len(points.missing())
-            report.out.print(
-                f"[bold]{name}[/]: {question(script)} "
-                f"({len(points)} points, {len(points) - missing} finished before)",
-                soft_wrap=True,
+            report.out.say(
+                f"{name}: {question(script)} ({len(points)} points, {len(points) - missing} finished "
+                "before)"
             )
             try:
                 with report.counting(name, missing, "points") as progress:
                     wrong = points.run(lab, client, progress) if client else []
             except KeyboardInterrupt:
-                report.err.print("broken off; finished points are kept: the same command goes on")
+                report.err.say("broken off; finished points are kept: the same command goes on")
                 raise typer.Exit(INTERRUPTED) from None
             for line in wrong:
-                report.err.print(f"[bold red]failed[/] {escape(line)}", soft_wrap=True)
+                report.fail(line)
             if len(sources := {made for _, made in points.origins()}) > 1:
-                report.err.print(
+                report.warn(
                     f"these points were made by different sources ({'; '.join(sorted(sources))}): if "
-                    "what they compute has changed, begin anew with another --out",
-                    soft_wrap=True, markup=False,
-                )  # fmt: skip
+                    "what they compute has changed, begin anew with another --out"
+                )
             if wrong:
                 failed.append(name)
                 continue
             verdict = results.write(name, script, points.frame(), out / name)
-            report.out.print(f"  {escape(verdict)}", soft_wrap=True)
-            report.out.print(f"  written to {out / name}/", soft_wrap=True)
+            report.out.say(f"  {verdict}")
+            report.out.say(f"  written to {out / name}/")
+            report.out.kept = f"the points are safe in {out}"
     if failed:
-        report.err.print(f"not finished: {', '.join(failed)}; the same command tries again")
+        report.err.say(f"not finished: {', '.join(failed)}; the same command tries again")
         raise typer.Exit(DIFFERENT)
 
 
@@ -146,13 +145,13 @@ def _repeat(name: str, lab: Lab, folder: Path, wanted: str) -> None:
     from relaxon.experiments import sweep
 
     kept = sweep.load(folder / "points" / f"{wanted}.json")
-    report.out.print(f"{name} {key(kept['point'])}: {kept['point']}", soft_wrap=True, markup=False)
-    report.out.print(f"measured on {kept['made_by']['board']}, again on {lab.board}", markup=False)
+    report.out.say(f"{name} {key(kept['point'])}: {kept['point']}")
+    report.out.say(f"measured on {kept['made_by']['board']}, again on {lab.board}")
     if not any("config" in figures for figures in kept["figures"]):
-        report.out.print("no machine takes part in this point: it is computed here, on any board")
+        report.out.say("no machine takes part in this point: it is computed here, on any board")
     differences = sweep.repeat(name, kept, lab)
     for line in differences:
-        report.out.print(f"[bold red]differs[/] {escape(line)}", soft_wrap=True)
+        report.out.say(f"differs {line}", "bold red")
     if differences:
         raise typer.Exit(DIFFERENT)
-    report.out.print("[bold green]IDENTICAL[/]: every figure")
+    report.out.say("IDENTICAL: every figure", "bold green")

@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from relaxon import interrupts
 from relaxon.config import Config
 from relaxon.protocol import STORES
 from relaxon.settings import PRESETS
 
 DIFFERENT = 1
 """Exit code: a comparison failed."""
-INTERRUPTED = 130
+INTERRUPTED = interrupts.CODE
 """Exit code: Ctrl-C."""
 
 PresetName = enum.Enum("PresetName", {name: name for name in PRESETS}, type=str)  # type: ignore[misc]
@@ -82,8 +83,3 @@ def given(**options: Any) -> dict[str, Any]:
         for name, value in options.items()
         if value is not None
     }
-
-
-def escape(text: str) -> str:
-    """Square brackets are not markup."""
-    return text.replace("[", r"\[")

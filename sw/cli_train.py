@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from relaxon import report, resume, verify
+from relaxon import interrupts, report, resume, verify
 from relaxon.board import Board
 from relaxon.cli_options import (
     DIFFERENT,
@@ -24,19 +27,23 @@ from relaxon.cli_options import (
     NeuronsOption,
     PresetOption,
     StoreOption,
-    escape,
     machine_of,
     preset_name,
 )
 from relaxon.config import Config
 from relaxon.couplings import Couplings
 from relaxon.data import Dataset, load
-from relaxon.errors import ConfigError, LinkError
+from relaxon.errors import ConfigError, DataError, LinkError
+from relaxon.files import probe, write_json
+from relaxon.folder import COUPLINGS, METRICS, RESULTS, Folder
 from relaxon.training import Plan, Run, baseline_accuracy, metrics
 from relaxon.training import train as run_training
 
 CheckOption = Annotated[
     bool, typer.Option("--check", help="Repeat it on the model and compare everything.")
+]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Begin anew where the folder has a run already.")
 ]
 CheckpointOption = Annotated[
     float,
@@ -84,6 +91,7 @@ def train(
         bool, typer.Option("--baseline", help="Fit logistic regression on the same bits, too.")
     ] = False,
     checkpoint_every: CheckpointOption = resume.EVERY,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Train a machine on a dataset and test it.
 
@@ -99,15 +107,18 @@ def train(
         told["preset"], dataset.inputs, dataset.classes, modules, neurons, lanes, store
     )
     plan = Plan(epochs, seed, test_epochs=board == "model", settle=settle)
-    told["baseline_accuracy"] = None
-    if baseline:
-        with report.err.status("fitting logistic regression"):
-            told["baseline_accuracy"] = baseline_accuracy(dataset)
     folder = out if out is not None else Path("runs") / _run_name(dataset, config, board, seed)
-    job = _Job(folder, board, dataset, config, plan, told, check, json_file, checkpoint_every)
-    with job.open(chaos) as opened:
-        opened.load(job.start)
-        job.carry_out(opened, Run())
+    with _folder(folder, json_file):
+        if not overwrite:
+            _refuse_to_overwrite(folder)
+        told["baseline_accuracy"] = None
+        if baseline:
+            with report.status("fitting logistic regression"):
+                told["baseline_accuracy"] = baseline_accuracy(dataset)
+        job = _Job(folder, board, dataset, config, plan, told, check, json_file, checkpoint_every)
+        with job.open(chaos) as opened:
+            opened.load(job.start)
+            job.carry_out(opened, Run())
 
 
 def resume_command(
@@ -124,18 +135,61 @@ def resume_command(
 
     Whatever ended it: Ctrl-C, a killed program, a power cut of the board, a pulled cable.
     """
-    kept = resume.load(folder / resume.NAME)
-    told = kept.told
-    where = str(board or told["board"])
-    dataset = _dataset(told)
-    kept.check(dataset)
-    job = _Job(
-        folder, where, dataset, kept.config, kept.plan, told, check, json_file, checkpoint_every
-    )
-    with job.open(chaos) as opened:
-        report.out.print(f"{kept.run.samples:,} samples are in the checkpoint")
-        report.out.print(f"board {where}: {kept.held(opened)}", markup=False)
-        job.carry_out(opened, kept.restore(opened))
+    if not folder.is_dir():
+        raise DataError(f"{folder} does not exist, or is no folder: name the folder of a run")
+    with _folder(folder, json_file):
+        if not (folder / resume.NAME).exists() and (folder / COUPLINGS).exists():
+            _say_finished(folder)
+            return
+        kept = resume.load(folder / resume.NAME)
+        told = kept.told
+        where = str(board or told["board"])
+        dataset = _dataset(told)
+        kept.check(dataset)
+        job = _Job(
+            folder, where, dataset, kept.config, kept.plan, told, check, json_file, checkpoint_every
+        )
+        with job.open(chaos) as opened:
+            report.out.say(f"{kept.run.samples:,} samples are in the checkpoint")
+            report.out.say(f"board {where}: {kept.held(opened)}")
+            job.carry_out(opened, kept.restore(opened))
+
+
+@contextlib.contextmanager
+def _folder(folder: Path, json_file: Path | None) -> Iterator[None]:
+    """A run's folder, which it has to itself; whatever will be written has been tried."""
+    with Folder(folder):
+        if json_file is not None:
+            probe(json_file)
+        yield
+
+
+def _refuse_to_overwrite(folder: Path) -> None:
+    """`DataError` if there is a run in a folder."""
+    if (folder / resume.NAME).exists():
+        try:
+            done = f"{resume.load(folder / resume.NAME).run.samples:,} samples"
+        except DataError as error:
+            done = f"its checkpoint cannot be read: {error}"
+        raise DataError(
+            f"{folder} has a run that is not finished ({done}): go on with relaxon resume {folder}, "
+            "begin anew with --overwrite, or choose another folder with --out"
+        )
+    if any((folder / name).exists() for name in RESULTS):
+        raise DataError(
+            f"{folder} has a finished run: choose another folder with --out, or replace it with "
+            "--overwrite"
+        )
+
+
+def _say_finished(folder: Path) -> None:
+    """What a finished run came to, as far as its files tell."""
+    told = ""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        figures = json.loads((folder / METRICS).read_text())
+        told = f": {figures['samples_trained']:,} samples, test accuracy {figures['test_accuracy']}"
+    report.out.say(f"the run in {folder} is finished{told}")
+    report.out.say(f"its couplings are in {folder / COUPLINGS}")
 
 
 @dataclass(frozen=True)
@@ -164,14 +218,14 @@ class _Job:
 
     def open(self, chaos: str | None) -> Board:
         """The board, at the end of a link that goes wrong if chaos is asked for."""
-        with report.err.status(f"opening board {escape(self.board)}"):
+        with report.status(f"opening board {self.board}"):
             if chaos is None:
                 return Board.open(self.board, self.config)
             return _faulty(self.board, self.config, chaos)
 
     def carry_out(self, opened: Board, run: Run) -> None:
-        """Train from where `run` is, write the files, compare, and show what came out."""
-        report.make_folder(self.folder)
+        """Train from where `run` is, save what was learned, then do all that may fail: write the
+        figures, compare, show what came out, draw."""
         told = self.told | {"board": self.board}
         keeper = resume.Keeper(
             self.folder / resume.NAME, opened, self.data, self.plan, told, every=self.every
@@ -179,25 +233,68 @@ class _Job:
         try:
             with report.training_progress("training", self.total, start=run.samples) as observe:
                 run = run_training(opened, self.data, self.plan, observe, run=run, keep=keeper)
-            learned = opened.couplings()
+            with interrupts.waiting():
+                learned = opened.couplings()
+                figures = self._figures(run)
+                self._save(learned, run, figures)
+                if not run.interrupted:
+                    keeper.finished()
         except LinkError as error:
             raise type(error)(f"{error}; then go on with: relaxon resume {self.folder}") from None
-        figures = self._figures(run)
-        report.write_run(self.folder, self.data, self.config, self.start, learned, run, figures)
+        self._write_figures(figures)
         if run.interrupted:
-            report.err.print(f"to go on: relaxon resume {self.folder}", soft_wrap=True)
+            report.err.say(f"to go on: relaxon resume {self.folder}")
         elif self.check:
             self._compare(run, learned, figures)
-        for path in (self.folder / "metrics.json", self.json_file):
-            if path is not None:
-                report.write_json(path, figures)
-        if not run.interrupted:
-            keeper.finished()
+            self._write_figures(figures)
         report.show_run(self.data, self.config, figures, self.folder)
+        with self._or_told("the plots"):
+            report.draw_run(
+                self.folder, self.data, self.config, self.start, learned, run, figures
+            )
         if figures["equal_to_model"] is False:
             raise typer.Exit(DIFFERENT)
         if run.interrupted:
             raise typer.Exit(INTERRUPTED)
+
+    @property
+    def safe(self) -> str:
+        """Where the couplings are."""
+        return f"the couplings are safe in {self.folder / COUPLINGS}"
+
+    def _save(self, learned: Couplings, run: Run, figures: dict[str, Any]) -> None:
+        """Write the couplings: into the run's folder, or else, so that they are not lost, into a
+        temporary one. `DataError` if they are not where they should be; it tells where they are."""
+        try:
+            report.save_couplings(
+                self.folder / COUPLINGS, self.data, self.config, learned, run, figures
+            )
+        except DataError as error:
+            try:
+                other = Path(tempfile.mkdtemp(prefix="relaxon-")) / COUPLINGS
+                report.save_couplings(other, self.data, self.config, learned, run, figures)
+            except (OSError, DataError) as again:
+                raise DataError(
+                    f"{error}; nor elsewhere ({again}). The last checkpoint is kept: when there is "
+                    f"room, go on with relaxon resume {self.folder}"
+                ) from None
+            raise DataError(f"{error}; the couplings are safe in {other}") from None
+        report.out.kept = self.safe
+
+    def _write_figures(self, figures: dict[str, Any]) -> None:
+        for path in (self.folder / METRICS, self.json_file):
+            if path is not None:
+                with self._or_told(str(path)):
+                    write_json(path, figures)
+
+    @contextlib.contextmanager
+    def _or_told(self, what: str) -> Iterator[None]:
+        """If what comes after the couplings fails, say so, and go on."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - nothing that is drawn or told may end a run
+            name = "" if isinstance(error, DataError) else f"{type(error).__name__}: "
+            report.warn(f"{what} could not be made ({name}{error}); {self.safe}")
 
     def _figures(self, run: Run) -> dict[str, Any]:
         told = self.told
@@ -221,7 +318,7 @@ class _Job:
             )
         figures["equal_to_model"] = all(f.agrees for f in findings)
         figures["differences"] = {f.what: f.differ for f in findings if not f.agrees}
-        report.out.print("compared with the reference model after the same samples:")
+        report.out.say("compared with the reference model after the same samples:")
         report.show_findings(findings)
 
 
@@ -234,8 +331,8 @@ def _faulty(board: str, config: Config, spec: str) -> Board:
     from relaxon.sim.simulated import SimulatedTransport
 
     chaos = Chaos.parse(spec)
-    announce = functools.partial(report.err.print, soft_wrap=True)
-    return LinkBoard(ChaosTransport(SimulatedTransport(config), chaos, announce), config, url=board)
+    transport = ChaosTransport(SimulatedTransport(config), chaos, report.err.say)
+    return LinkBoard(transport, config, url=board)
 
 
 def _dataset(told: dict[str, Any]) -> Dataset:

@@ -7,13 +7,12 @@
 | ``fashion:DIR`` | Fashion-MNIST's, which have the same names                 | 1 level, N = 784   |
 | ``FILE.npz``    | `x`, `y` and, or else 25 % is held out, `x_test`, `y_test` | must be bits       |
 
-Every source may be *entangled* instead (`relaxon.greys.Projection`).
+Every source may be *entangled* instead (`relaxon.coding.Projection`).
 """
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,22 +20,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relaxon.archive import read_npz
+from relaxon.coding import (
+    Bits,
+    Coding,
+    Features,
+    Projection,
+    Signs,
+    Thermometer,
+    warn_of_constants,
+)
 from relaxon.errors import DataError
-from relaxon.greys import Coding, Projection, Signs, Thermometer, centre_of
 from relaxon.idx import read_idx
-
-Labels = npt.NDArray[np.uint8]
-Raw = npt.NDArray[Any]
+from relaxon.samples import MAX_CLASSES, Codes, Encoder, Labels, features, labels
 
 HELD_OUT = 0.25
 """Part of every class that becomes the test set where a source has none."""
 DIGITS_LEVELS = (16 / 3, 32 / 3)
 """The grey levels 0…16 in three equal parts."""
 BYTE_LEVELS = (127.5,)
-BIT_LEVELS = (0.0,)
 _SPLIT, _SUBSET = 2, 3
 """Keep their random numbers apart from others made from the same seed."""
-MAX_CLASSES = 64
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,10 @@ class Dataset:
 
     name: str
     x_train: Signs
-    y_train: Labels
+    y_train: Codes
     x_test: Signs
-    y_test: Labels
-    labels: tuple[int | str, ...]
+    y_test: Codes
+    labels: tuple[Any, ...]
     coding: Coding
 
     @property
@@ -74,6 +78,11 @@ class Dataset:
     def classes(self) -> int:
         """C."""
         return len(self.labels)
+
+    @property
+    def encoder(self) -> Encoder:
+        """What made `x` and `y` of the source's samples."""
+        return Encoder(self.coding, self.labels)
 
     def subset(self, samples: int, seed: int) -> Dataset:
         """The same with only so many training samples, drawn by the seed, in their old order."""
@@ -88,21 +97,21 @@ class Dataset:
 
 @dataclass(frozen=True)
 class _Source:
-    """Samples as they come, (n, values) of any numbers; without a test part, one is held out.
+    """Samples as they come, (n, F) of any numbers and (n,) labels.
 
-    `coding` is the source's own.
+    `test` is empty where a part is to be held out. `coding` makes the source's own code for F features.
     """
 
     name: str
-    x: Raw
-    y: Raw
-    test: tuple[Raw, Raw] | None
-    coding: Coding
+    train: tuple[Features, Labels]
+    test: tuple[Features, Labels] | None
+    coding: Callable[[int], Coding]
 
 
 def load(
-    source: str, *, entangle: int | None = None, seed: int = 0, coding: Coding | None = None
-) -> Dataset:
+    source: str, *, entangle: int | None = None, seed: int = 0,
+    coding: Coding | Callable[[int], Coding] | None = None, known: tuple[Any, ...] | None = None,
+) -> Dataset:  # fmt: skip
     """Load a dataset (this module's table has the sources).
 
     Parameters
@@ -114,59 +123,56 @@ def load(
     seed
         Decides the projection and what is held out.
     coding
-        Code the samples like this, such as a trained machine's own inputs, whatever the source.
+        Code the samples like this, such as a trained machine's own inputs, whatever the source; or what
+        makes a coding for F features.
+    known
+        The labels of a trained machine; by default those of the training samples.
 
     Raises
     ------
     DataError
-        An unknown source, a missing or damaged file, or samples that do not fit each other.
+        An unknown source, a missing or damaged file, samples that do not fit each other or the
+        coding, or labels that are not known.
     """
     s = _open(source)
-    x, y = s.x, s.y
-    if s.test is None:
-        test = held_out(y, seed)
-        (x, y), (x_test, y_test) = (x[~test], y[~test]), (x[test], y[test])
-    else:
-        x_test, y_test = s.test
-    if coding is None:
-        coding = s.coding if entangle is None else Projection(entangle, seed, centre_of(x))
-    labels, code = np.unique(y, return_inverse=True)
-    if not 2 <= len(labels) <= MAX_CLASSES:
-        raise DataError(f"{source} must have 2 to {MAX_CLASSES} classes, not {len(labels)}")
-    strange = np.setdiff1d(y_test, labels)
-    if strange.size:
-        raise DataError(f"{source}: label {strange[0]} of the test set is not in the training set")
+    (x, y), test = s.train, s.test
+    if test is None:
+        mask = held_out(y, seed)
+        (x, y), test = (x[~mask], y[~mask]), (x[mask], y[mask])
+    if coding is None and entangle is not None:
+        coding = Projection.entangle(x, entangle, seed)
+    elif coding is None:
+        coding = s.coding(x.shape[1])
+        if isinstance(coding, Bits):
+            warn_of_constants(x, where=f"{source}: ")
+    elif not isinstance(coding, Coding):
+        coding = coding(x.shape[1])
+    if known is None:
+        known = tuple(np.unique(y).tolist())
+        if not 2 <= len(known) <= MAX_CLASSES:
+            raise DataError(f"{source} must have 2 to {MAX_CLASSES} classes, not {len(known)}")
+    encoder = Encoder(coding, known)
     return Dataset(
-        name=s.name,
-        x_train=apply(coding, x, source),
-        y_train=code.astype(np.uint8),
-        x_test=apply(coding, x_test, source),
-        y_test=np.searchsorted(labels, y_test).astype(np.uint8),
-        labels=tuple(labels.tolist()),
-        coding=coding,
-    )
+        s.name,
+        encoder.inputs(x, "x", source), encoder.codes_of(y, "y", source),
+        encoder.inputs(test[0], "x_test", source), encoder.codes_of(test[1], "y_test", source),
+        known, coding,
+    )  # fmt: skip
 
 
-def load_unlabelled(path: str, coding: Coding) -> tuple[Signs, Raw | None]:
-    """Inputs of every sample `x` of an ``.npz`` file, and its labels `y` as they are, if any."""
-    arrays = _read_npz(path)
-    return apply(coding, _samples(path, "x", arrays["x"]), path), arrays.get("y")
+def features_of(source: str) -> int:
+    """F: how many numbers a sample of the source has. `DataError` as in `load`."""
+    return int(_open(source).train[0].shape[1])
 
 
-def apply(coding: Coding, images: Raw, source: str) -> Signs:
-    """Code raw samples; those that are to be bits already must be."""
-    if coding == Thermometer(BIT_LEVELS):
-        values = np.unique(images)
-        if not (np.isin(values, (0, 1)).all() or np.isin(values, (-1, 1)).all()):
-            shown = ", ".join(str(v) for v in values[:4])
-            raise DataError(
-                f"{source} must hold bits (0 and 1, or -1 and +1), not {shown} …; code it, or "
-                "project it to bits with --entangle N"
-            )
-    return coding(images)
+def load_samples(path: str, encoder: Encoder) -> tuple[Signs, Codes | None]:
+    """All samples `x` of an ``.npz`` file for a trained machine, and their classes, if it has `y`."""
+    arrays = _read(path)
+    x = encoder.inputs(arrays["x"], "x", path)
+    return x, encoder.codes(arrays["y"], len(x), "y", path) if "y" in arrays else None
 
 
-def held_out(y: Raw, seed: int, part: float = HELD_OUT) -> npt.NDArray[np.bool_]:
+def held_out(y: Labels, seed: int, part: float = HELD_OUT) -> npt.NDArray[np.bool_]:
     """A mask of test samples: this part of every class, rounded, drawn by the seed."""
     rng = np.random.default_rng([_SPLIT, seed])
     mask = np.zeros(len(y), bool)
@@ -193,25 +199,33 @@ def _open(source: str) -> _Source:
 def _digits() -> _Source:
     from sklearn.datasets import load_digits
 
-    images, labels = load_digits(return_X_y=True)
-    return _Source("digits", images.astype(np.uint8), labels, None, Thermometer(DIGITS_LEVELS))
+    images, digits = load_digits(return_X_y=True)
+    return _Source(
+        "digits", (images.astype(np.uint8), digits), None,
+        lambda f: Thermometer.even(f, DIGITS_LEVELS),
+    )  # fmt: skip
 
 
 def _idx(name: str, folder: Path) -> _Source:
-    def pair(part: str) -> tuple[Raw, Raw]:
-        images = read_idx(_find(folder, f"{part}-images-idx3-ubyte"), 3)
-        labels = read_idx(_find(folder, f"{part}-labels-idx1-ubyte"), 1)
-        if len(images) != len(labels):
-            raise DataError(f"{folder}: {len(images)} {part} images but {len(labels)} labels")
-        return images.reshape(len(images), -1), labels
+    def pair(part: str) -> tuple[Features, Labels]:
+        images = read_idx(path := _find(folder, f"{part}-images-idx3-ubyte"), 3)
+        digits = read_idx(_find(folder, f"{part}-labels-idx1-ubyte"), 1)
+        if len(images) != len(digits):
+            raise DataError(f"{folder}: {len(images)} {part} images but {len(digits)} labels")
+        return _some(features(images, "images", str(path)), "images", str(path)), digits
 
-    x, y = pair("train")
-    return _Source(name, x, y, pair("t10k"), Thermometer(BYTE_LEVELS))
+    train, test = pair("train"), pair("t10k")
+    if train[0].shape[1] != test[0].shape[1]:
+        raise DataError(
+            f"{folder}: train images have {train[0].shape[1]} pixels but t10k images {test[0].shape[1]}"
+        )
+    return _Source(name, train, test, lambda f: Thermometer.even(f, BYTE_LEVELS))
 
 
 def _find(folder: Path, stem: str) -> Path:
     """The file of that name, with or without ``.gz``, or with MNIST's other spelling."""
-    names: Sequence[str] = (stem, f"{stem}.gz", stem.replace("-idx", ".idx"))
+    dotted = stem.replace("-idx", ".idx")
+    names: Sequence[str] = (stem, f"{stem}.gz", dotted, f"{dotted}.gz")
     for name in names:
         if (folder / name).is_file():
             return folder / name
@@ -219,47 +233,33 @@ def _find(folder: Path, stem: str) -> Path:
 
 
 def _npz(path: str) -> _Source:
-    arrays = _read_npz(path)
+    arrays = _read(path)
     if "y" not in arrays:
         raise DataError(f"{path} has no labels y")
-    x, y = _samples(path, "x", arrays["x"]), _labels(path, "y", arrays["y"], len(arrays["x"]))
-    test = None
     if ("x_test" in arrays) != ("y_test" in arrays):
         raise DataError(f"{path} must have both x_test and y_test, or neither")
-    if "x_test" in arrays:
-        x_test = _samples(path, "x_test", arrays["x_test"])
-        test = x_test, _labels(path, "y_test", arrays["y_test"], len(x_test))
-        if x_test.shape[1] != x.shape[1]:
-            raise DataError(
-                f"{path}: x has {x.shape[1]} values a sample but x_test {x_test.shape[1]}"
-            )
-    return _Source(Path(path).stem, x, y, test, Thermometer(BIT_LEVELS))
+
+    def pair(suffix: str) -> tuple[Features, Labels]:
+        name = f"x{suffix}"
+        x = _some(features(arrays[name], name, path), name, path)
+        return x, labels(arrays[f"y{suffix}"], len(x), f"y{suffix}", path)
+
+    train, test = pair(""), pair("_test") if "x_test" in arrays else None
+    if test is not None and test[0].shape[1] != train[0].shape[1]:
+        raise DataError(
+            f"{path}: x has {train[0].shape[1]} values a sample but x_test {test[0].shape[1]}"
+        )
+    return _Source(Path(path).stem, train, test, Bits)
 
 
-def _read_npz(path: str) -> dict[str, Raw]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise DataError(f"{path} is no .npz of plain arrays: {error}") from None
+def _some(x: Features, name: str, where: str) -> Features:
+    if not len(x):
+        raise DataError(f"{where}: {name} has no samples")
+    return x
+
+
+def _read(path: str) -> dict[str, npt.NDArray[Any]]:
+    arrays = read_npz(Path(path).expanduser())
     if "x" not in arrays:
         raise DataError(f"{path} has no samples x (it has {', '.join(arrays) or 'nothing'})")
     return arrays
-
-
-def _samples(path: str, name: str, x: Raw) -> Raw:
-    if x.ndim < 2 or x.dtype.kind not in "buif":
-        raise DataError(f"{path}: {name} must be (n, …) of numbers, not {x.dtype}{list(x.shape)}")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise DataError(f"{path}: {name} holds numbers that are not finite")
-    return x.reshape(len(x), -1)
-
-
-def _labels(path: str, name: str, y: Raw, n: int) -> Raw:
-    if y.shape != (n,) or y.dtype.kind not in "buiUS":
-        raise DataError(
-            f"{path}: {name} must be {n} integers or strings, not {y.dtype}{list(y.shape)}"
-        )
-    return y

@@ -31,7 +31,7 @@ def read_idx(path: str | os.PathLike[str], dimensions: int) -> npt.NDArray[np.ui
         data = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error, struct.error, ValueError, MemoryError) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
     header = 4 + 4 * dimensions
     if len(data) < header:
@@ -46,4 +46,7 @@ def read_idx(path: str | os.PathLike[str], dimensions: int) -> npt.NDArray[np.ui
             f"{path} must hold {math.prod(shape)} bytes for {' × '.join(map(str, shape))}, "
             f"not {len(data) - header}: it is cut short or damaged"
         )
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+    try:
+        return np.frombuffer(data[header:], np.uint8).reshape(shape)
+    except ValueError:  # of no bytes at all, and yet too large
+        raise DataError(f"{path} cannot have the shape {' × '.join(map(str, shape))}") from None

@@ -16,8 +16,6 @@ from relaxon.board import (
     Outcomes,
     Progress,
     SelfTested,
-    check_inputs,
-    check_labels,
 )
 from relaxon.build_id import build_id
 from relaxon.config import Config, Registers
@@ -34,6 +32,7 @@ from relaxon.protocol import (
     Space,
     Verdict,
 )
+from relaxon.samples import codes, signs
 from relaxon.selftest import Script
 from relaxon.session import Identity, Session
 from relaxon.transport import Transport
@@ -100,11 +99,11 @@ class LinkBoard(Board):
             self.identity, self.fresh = self.session.identity, self.session.fresh
             self.config = _agreed(self.identity, config)
             self._layout = Layout(self.config)
+            self._compare_build()  # before anything is written: a warning may be made an error
             if config is None:
                 self.config = self._own_config()
             else:
                 self.registers = config.registers
-            self._compare_build()
         except BaseException:
             transport.close()
             raise
@@ -137,20 +136,20 @@ class LinkBoard(Board):
 
         An interrupt leaves the board readable; `counters` tells how many samples it has trained.
         """
-        x = check_inputs(self.config, x)
-        y = check_labels(self.config, y, len(x))
+        x = signs(self.config, x)
+        y = codes(self.config, y, len(x))
         return self._outcomes(self._stream(Opcode.TRAIN, x, y, _OUTCOME, progress))
 
     def infer(self, x: npt.ArrayLike, *, progress: Progress | None = None) -> Outcomes:
         """Relax and read out each sample. `DataError` for inputs that do not fit."""
-        x = check_inputs(self.config, x)
+        x = signs(self.config, x)
         return self._outcomes(self._stream(Opcode.INFER, x, None, _OUTCOME, progress))
 
     def scores(
         self, x: npt.ArrayLike, *, progress: Progress | None = None
     ) -> npt.NDArray[np.int32]:
         """Class scores (n, C) of an inference of each sample."""
-        x = check_inputs(self.config, x)
+        x = signs(self.config, x)
         kind = [*_OUTCOME, ("scores", "<i4", (self.config.classes,))]
         replies = self._stream(Opcode.SCORE, x, None, kind, progress)
         scores: npt.NDArray[np.int32] = replies["scores"].astype(np.int32)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from relaxon.config import Config
 from relaxon.couplings import Couplings
+from relaxon.figures import Figure, FigureCanvasAgg
+from relaxon.files import replacing
 from relaxon.training import Run
 
 TITLES = {"recurrent": "recurrent J", "input": "input W", "readout": "readout O"}
@@ -38,7 +38,7 @@ def plot_accuracy(run: Run, path: Path, title: str, baseline: float | None = Non
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower right")
-    figure.savefig(path, dpi=120)
+    _save(figure, path)
 
 
 def plot_couplings(config: Config, before: Couplings, after: Couplings, path: Path) -> None:
@@ -60,4 +60,10 @@ def plot_couplings(config: Config, before: Couplings, after: Couplings, path: Pa
         axes.set(title=title, xlabel="LSB", yscale="log")
     figure.axes[0].set_ylabel("couplings")
     figure.axes[0].legend()
-    figure.savefig(path, dpi=120)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write a figure. `DataError` if it cannot be written."""
+    with replacing(path) as file:
+        figure.savefig(file, dpi=120)

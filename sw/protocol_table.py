@@ -66,6 +66,9 @@ board has a self-test. Without one, SELF_TEST is a BAD_OPCODE.
 BUILD is UTF-8 text and zeros: a line `key=value` for each thing known of the build, such as `board`,
 `git` (the description of the commit), `seed` and the versions of tools.
 
+After power-up the registers have the values of `relaxon.config.power_up_registers`: the papers' for
+the sizes of the machine or, where the fields of these would exceed `field_bits`, the nearest that fit.
+
 SELF_TEST is answered at once; the test begins when it is, and every later frame waits until the test
 is over. So does a READ of the word SELF_TEST, whose `result` is {results}. The
 test carries out the commands of `relaxon.selftest.Script` as if they came from the host, but for

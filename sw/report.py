@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,23 +19,23 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from relaxon import checkpoint
+from relaxon import checkpoint, folder
 from relaxon.config import Config
+from relaxon.console import err, fail, out, warn
 from relaxon.couplings import Couplings
 from relaxon.data import Dataset
-from relaxon.errors import DataError
-from relaxon.greys import coding_to_dict
 from relaxon.training import Observer, Run
 from relaxon.verify import Finding
 
-out = Console(highlight=False)
-"""Results."""
-err = Console(stderr=True, highlight=False)
-"""Progress and errors."""
 VERDICTS = {
-    None: None, False: "[bold red]NOT EQUAL after the same samples[/]",
+    None: None, False: Text("NOT EQUAL after the same samples", "bold red"),
     True: "EQUAL, bit for bit: couplings, predictions, counters",
 }  # fmt: skip
+
+
+def status(what: str) -> AbstractContextManager[object]:
+    """A word on what is being done, while it is."""
+    return err.status(Text(what))
 
 
 class _Speed(ProgressColumn):
@@ -56,8 +54,9 @@ class _Speed(ProgressColumn):
 
 def _bar(unit: str = "samples") -> Progress:
     return Progress(
-        TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), _Speed(unit),
-        TextColumn("{task.fields[note]}"), TimeRemainingColumn(compact=True), console=err,
+        TextColumn("{task.description}", markup=False), BarColumn(20), MofNCompleteColumn(),
+        _Speed(unit), TextColumn("{task.fields[note]}", markup=False),
+        TimeRemainingColumn(compact=True), console=err,
     )  # fmt: skip
 
 
@@ -109,59 +108,49 @@ def show_figures(title: str, rows: Sequence[tuple[str, Any]]) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2))
     for name, value in rows:
         if value is not None:
-            table.add_row(name, f"{value:,.1f}" if isinstance(value, float) else str(value))
-    out.print(title, style="bold", soft_wrap=True, markup=False)
+            shown = f"{value:,.1f}" if isinstance(value, float) else value
+            table.add_row(name, shown if isinstance(shown, Text) else Text(str(shown)))
+    out.say(title, "bold")
     out.print(table)
 
 
 def show_findings(findings: Sequence[Finding]) -> bool:
     """A line for everything compared; returns whether all agree."""
     for finding in findings:
+        verdict, style = f"{finding.differ:,} of {finding.total:,} differ", "bold red"
         if finding.agrees:
             verdict = "equal" if finding.total == 1 else f"all {finding.total:,} equal"
-        else:
-            verdict = f"[bold red]{finding.differ:,} of {finding.total:,} differ[/]"
-        out.print(f"  {finding.what:<28}{verdict}")
+            style = ""
+        out.print(Text.assemble(f"  {finding.what:<28}", (verdict, style)), soft_wrap=True)
     return all(finding.agrees for finding in findings)
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and those it lies in. `DataError` if that cannot be done."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{path} cannot be made: {error.strerror}") from None
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write values as JSON, making the folder. `DataError` if that cannot be done."""
-    make_folder(path.parent)
-    try:
-        path.write_text(json.dumps(values, indent=2) + "\n")
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def write_run(
-    folder: Path, data: Dataset, config: Config, start: Couplings, learned: Couplings, run: Run,
-    figures: dict[str, Any],
-) -> None:  # fmt: skip
-    """Write metrics.json, couplings.npz (a checkpoint) and both plots of a run into its folder."""
-    from relaxon.plots import plot_accuracy, plot_couplings
-
-    write_json(folder / "metrics.json", figures)
+def save_couplings(
+    path: Path, data: Dataset, config: Config, learned: Couplings, run: Run, figures: dict[str, Any]
+) -> None:
+    """Write what was learned, and what else `relaxon predict` needs. `DataError` if it cannot."""
     extra = {name: figures[name] for name in ("preset", "data", "entangle", "seed", "epochs")}
     checkpoint.save(
-        folder / "couplings.npz", config, learned,
-        **extra, labels=list(data.labels), coding=coding_to_dict(data.coding),
+        path, config, learned,
+        **extra, **data.encoder.to_dict(),
         samples_trained=run.samples, test_accuracy=figures["test_accuracy"],
     )  # fmt: skip
+
+
+def draw_run(
+    path: Path, data: Dataset, config: Config, start: Couplings, learned: Couplings, run: Run,
+    figures: dict[str, Any],
+) -> None:  # fmt: skip
+    """Write both plots of a run into its folder."""
+    from relaxon.plots import plot_accuracy, plot_couplings
+
     title = f"{data.name}, N = {data.inputs}, {config.modules} × {config.neurons} neurons"
-    plot_accuracy(run, folder / "accuracy.png", title, figures["baseline_accuracy"])
-    plot_couplings(config, start, learned, folder / "couplings.png")
+    accuracy, couplings = folder.PLOTS
+    plot_accuracy(run, path / accuracy, title, figures["baseline_accuracy"])
+    plot_couplings(config, start, learned, path / couplings)
 
 
-def show_run(data: Dataset, config: Config, figures: dict[str, Any], folder: Path) -> None:
+def show_run(data: Dataset, config: Config, figures: dict[str, Any], where: Path) -> None:
     """The figures of a run, as `relaxon train` ends with them."""
     f = figures
     bits, bound = f["field_bits_used"], f["largest_field_bound"]
@@ -189,7 +178,7 @@ def show_run(data: Dataset, config: Config, figures: dict[str, Any], folder: Pat
             ("largest |field|", f"at most {bound:,}: {bits} of {config.field_bits} bits used"),
             ("saturated updates", f"{f['saturations']:,} (J, W), {f['readout_saturations']:,} (O)"),
             ("reference model", VERDICTS[f["equal_to_model"]]),
-            ("written to", f"{folder}/ (couplings.npz, metrics.json, two plots)"),
+            ("written to", f"{where}/ (couplings.npz, metrics.json, two plots)"),
         ],
     )
 
@@ -206,3 +195,6 @@ def describe(array: Any) -> str:
     """Shape, range and spread of a coupling array."""
     shape = " × ".join(map(str, array.shape))
     return f"{shape}, {array.min()} … {array.max()}, standard deviation {array.std():.1f}"
+
+
+__all__ = ["err", "fail", "out", "warn"]

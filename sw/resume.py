@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,9 +25,10 @@ from relaxon.config import Config
 from relaxon.couplings import Couplings
 from relaxon.data import Dataset
 from relaxon.errors import ConfigError, DataError
+from relaxon.folder import CHECKPOINT
 from relaxon.training import Plan, Run
 
-NAME = "checkpoint.npz"
+NAME = CHECKPOINT
 """Of the file in a run's folder."""
 EVERY = 60.0
 """Seconds from one checkpoint to the next, at least."""
@@ -37,6 +39,10 @@ _VALUES = (
     "resumed",
 )  # fmt: skip
 """Members of a run's account that JSON holds as they are."""
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint could not be written; the one before it is still there."""
 
 
 class Keeper:
@@ -56,7 +62,8 @@ class Keeper:
     Raises
     ------
     DataError
-        While writing: the file cannot be written.
+        At the first checkpoint: it cannot be written. Later ones that cannot be written are told
+        (`CheckpointWarning`), and training goes on.
     """
 
     def __init__(
@@ -70,9 +77,18 @@ class Keeper:
 
     def __call__(self, run: Run) -> None:
         """Write a checkpoint if it is time."""
-        if time.monotonic() - self._last >= self._every:
+        if time.monotonic() - self._last < self._every:
+            return
+        try:
             self.save(run)
-            self._last = time.monotonic()
+        except DataError as error:
+            if self._last == -np.inf:
+                raise
+            warnings.warn(
+                f"{error}; training goes on, the checkpoint before it is kept", CheckpointWarning,
+                stacklevel=2,
+            )  # fmt: skip
+        self._last = time.monotonic()
 
     def save(self, run: Run) -> None:
         """Write a checkpoint."""

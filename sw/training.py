@@ -15,7 +15,7 @@ import numpy.typing as npt
 from relaxon.board import Board
 from relaxon.config import Config, Registers
 from relaxon.data import Dataset
-from relaxon.errors import ConfigError
+from relaxon.errors import ConfigError, DataError
 from relaxon.layout import Layout
 from relaxon.protocol import PHASES
 
@@ -272,9 +272,18 @@ def _test(board: Board, data: Dataset, run: Run, epoch: int, observe: Observer |
 
 
 def baseline_accuracy(data: Dataset) -> float:
-    """Test accuracy of logistic regression on the same bits."""
+    """Test accuracy of logistic regression on the same bits.
+
+    `DataError` where it cannot be fitted or tested: samples of one class, or none to test.
+    """
     from sklearn.linear_model import LogisticRegression
 
+    if len(set(data.y_train.tolist())) < 2 or not len(data.x_test):
+        raise DataError(
+            "logistic regression takes training samples of two classes or more, and test samples: there "
+            f"are {len(data.x_train)} to train on, of {len(set(data.y_train.tolist()))} classes, and "
+            f"{len(data.x_test)} to test; take more --samples, or leave out --baseline"
+        )
     fitted = LogisticRegression(max_iter=1000).fit(data.x_train, data.y_train)
     return float((fitted.predict(data.x_test) == data.y_test).mean())
 

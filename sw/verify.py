@@ -17,6 +17,7 @@ from relaxon.couplings import Couplings
 from relaxon.data import Dataset
 from relaxon.errors import DataError
 from relaxon.protocol import CHIP_COUNTERS
+from relaxon.samples import codes, signs
 from relaxon.training import Observer, Plan, Run, train
 
 RECORDED = ("x", "y", "prediction", "recurrent_out", "input_out", "readout_out")
@@ -43,6 +44,11 @@ def load_run(path: str | os.PathLike[str]) -> Checkpoint:
     missing = [name for name in RECORDED if name not in run.arrays]
     if missing:
         raise DataError(f"{path} is no recorded run: it has no {', '.join(missing)}")
+    try:
+        x = signs(run.config, run.arrays["x"])
+        codes(run.config, run.arrays["y"], len(x))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
     return run
 
 

@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from relaxon import Config, Couplings, Settings
 from relaxon.board import Board
 from relaxon.classifier import RelaxonClassifier
-from relaxon.coding import Plain, Projection, Thermometer
+from relaxon.coding import Bits, Projection, Thermometer
 from relaxon.errors import ConfigError, DataError
 from relaxon.linkboard import LinkBoard
 from relaxon.sim.modelboard import ModelBoard
@@ -53,7 +53,7 @@ def test_learned_couplings_are_attributes_and_are_those_of_the_machine(iris):
     X, y = iris
     machine = small(shuffle=False, epochs=2).fit(X, y)
     assert machine.config_.structure() == machine.config_.structure() | {
-        "modules": 3, "neurons": 8, "inputs": 64, "classes": 3, "readout_bits": 14,
+        "modules": 3, "neurons": 8, "inputs": 58, "classes": 3, "readout_bits": 14,
     }
     seed = int(np.random.RandomState(7).randint(2**31 - 1))
     board = ModelBoard(machine.config_)
@@ -152,8 +152,8 @@ def test_any_settings_make_a_machine(iris):
         ({"epochs": 1.5}, "epochs must be a whole number"),
         ({"coding": "morse"}, "coding must be auto, bits"),
         ({"coding": "bits"}, "features must be -1 or \\+1 for coding 'bits'"),
-        ({"levels": 0}, "in 0 levels make 0 bits"),
-        ({"levels": 2000}, "make 8000 bits; a machine has 1 to 4096 inputs"),
+        ({"levels": 0}, "levels must be a whole number of 1 or more, not 0"),
+        ({"levels": 2.5}, "levels must be a whole number of 1 or more, not 2.5"),
         ({"coding": "projection", "inputs": 5000}, "1 to 4096 bits"),
         ({"neurons": 1}, "neurons must be 2 to 4096"),
         ({"registers": {"marign": 3}}, "unknown register 'marign'"),
@@ -169,7 +169,7 @@ def test_bits_are_taken_as_they_are():
     config = Config(inputs=20, classes=3)
     x, y = random_samples(config, 90, seed=0)
     machine = small().fit(x, y)
-    assert machine.coder_ == Plain(20)
+    assert machine.coder_ == Bits(20)
     assert machine.score(x, y) > 0.8
     with pytest.raises(ValueError, match=r"features must be -1 or \+1"):
         machine.predict(x * 0.5)
@@ -189,13 +189,15 @@ def test_thermometer_levels_rise_at_the_quantiles():
     ("features", "bits"), [(1, 16), (8, 128), (64, 128), (784, 1568), (2000, 4000), (3000, 3000)]
 )
 def test_thermometer_chooses_its_levels(features: int, bits: int):
-    assert Thermometer.learn(np.random.default_rng(0).normal(size=(5, features))).bits == bits
+    assert Thermometer.learn(np.random.default_rng(0).normal(size=(50, features))).bits == bits
 
 
 def test_more_features_than_inputs_need_a_projection():
     x = np.random.default_rng(0).normal(size=(5, 5000))
     with pytest.raises(DataError, match="coding='projection'"):
         Thermometer.learn(x)
+    with pytest.raises(DataError, match="5000 bits; a machine has 1 to 4096 inputs"):
+        Thermometer.learn(np.random.default_rng(0).normal(size=(2000, 5)), 1000)
     assert Projection.learn(x, 100, seed=0).encode(x).shape == (5, 100)
 
 

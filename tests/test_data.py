@@ -10,17 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relaxon.data import Dataset, held_out, load, load_unlabelled
+from relaxon.coding import Bits, Projection, Thermometer, coding_from_dict
+from relaxon.data import Dataset, held_out, load, load_samples
 from relaxon.errors import DataError
-from relaxon.greys import (
-    Projection,
-    Thermometer,
-    centre_of,
-    coding_from_dict,
-    coding_to_dict,
-    entangle,
-)
 from relaxon.idx import read_idx
+from relaxon.samples import Encoder
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
@@ -97,17 +91,21 @@ def test_holding_out_takes_the_part_of_every_class():
 # ---- codes --------------------------------------------------------------------------------------
 
 
-def test_a_thermometer_has_one_bit_per_level_and_value():
-    coded = Thermometer((1, 5))(np.array([[0, 2, 9], [1, 5, 6]]))
+def test_a_thermometer_of_even_levels_has_one_bit_per_level_and_value():
+    coded = Thermometer.even(3, (1, 5)).encode(np.array([[0, 2, 9], [1, 5, 6]]))
     assert coded.tolist() == [[-1, 1, 1, -1, -1, 1], [-1, 1, 1, -1, -1, 1]]
     assert coded.dtype == np.int8
 
 
+def entangled(images: np.ndarray, bits: int, seed: int, centre: float) -> np.ndarray:
+    return Projection(images.shape[1], bits, seed, (centre,)).encode(images)
+
+
 def test_a_projection_is_the_sign_of_exact_sums_whatever_the_chunks(monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (50, 30), np.uint8)
-    signs = entangle(images, 20, seed=4, centre=100)
-    monkeypatch.setattr("relaxon.greys.CHUNK", 7)
-    assert np.array_equal(entangle(images, 20, seed=4, centre=100), signs)
+    signs = entangled(images, 20, seed=4, centre=100)
+    monkeypatch.setattr("relaxon.coding.CHUNK", 7)
+    assert np.array_equal(entangled(images, 20, seed=4, centre=100), signs)
     normal = np.random.default_rng([1, 4]).standard_normal((30, 20))
     matrix = [[round(v * 2**16) for v in row] for row in normal.tolist()]
     sums = [[sum((int(p) - 100) * row[k] for p, row in zip(image, matrix, strict=True))
@@ -117,33 +115,79 @@ def test_a_projection_is_the_sign_of_exact_sums_whatever_the_chunks(monkeypatch)
 
 def test_projections_of_other_seeds_differ_and_the_same_agree():
     images = np.random.default_rng(0).integers(0, 256, (9, 30), np.uint8)
-    assert np.array_equal(entangle(images, 40, 1, 9.0), entangle(images, 40, 1, 9.0))
-    assert not np.array_equal(entangle(images, 40, 1, 9.0), entangle(images, 40, 2, 9.0))
+    assert np.array_equal(entangled(images, 40, 1, 9.0), entangled(images, 40, 1, 9.0))
+    assert not np.array_equal(entangled(images, 40, 1, 9.0), entangled(images, 40, 2, 9.0))
 
 
 def test_the_centre_is_whole_for_whole_numbers():
-    assert centre_of(np.array([[1, 2], [2, 2]], np.uint8)) == 2.0
-    assert centre_of(np.array([[0.25, 0.5]])) == 0.375
+    assert Projection.entangle(np.array([[1, 2], [2, 2]], np.uint8), 3, 0).centre == (2.0,)
+    assert Projection.entangle(np.array([[0.25, 0.5]]), 3, 0).centre == (0.375,)
 
 
-@pytest.mark.parametrize("coding", [Thermometer((16 / 3, 32 / 3)), Projection(9, 1, 33.0)])
+CODINGS = [
+    Bits(4),
+    Thermometer.even(64, (16 / 3, 32 / 3)),
+    Thermometer.learn(np.random.default_rng(0).normal(size=(30, 3))),
+    Projection(7, 9, 1, (33.0,)),
+    Projection.learn(np.random.default_rng(0).normal(size=(30, 3)), 5, 2),
+]
+
+
+@pytest.mark.parametrize("coding", CODINGS, ids=lambda c: f"{c.kind}-{c.bits}")
 def test_codes_survive_json(coding: Any):
     import json
 
-    assert coding_from_dict(json.loads(json.dumps(coding_to_dict(coding)))) == coding
+    assert coding_from_dict(json.loads(json.dumps(coding.to_dict())), coding.bits) == coding
 
 
-@pytest.mark.parametrize("values", [{}, {"bits": 3}, {"levels": 3}, {"levels": ["a"]}])
+@pytest.mark.parametrize(
+    ("values", "bits", "features", "wanted"),
+    [
+        ({"levels": [1.0, 5.0]}, 6, None, Thermometer.even(3, (1, 5))),
+        ({"levels": [0.0]}, 5, None, Thermometer.even(5, (0.0,))),
+        ({"bits": 9, "seed": 3, "centre": 33.0}, 9, 7, Projection(7, 9, 3, (33.0,))),
+    ],
+)
+def test_what_version_0_1_wrote_is_understood(values: dict, bits: int, features: int, wanted: Any):
+    assert coding_from_dict(values, bits, features) == wanted
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {}, {"bits": 3}, {"levels": 3}, {"levels": ["a"]}, {"levels": []}, {"kind": "morse"},
+        {"kind": "bits"}, {"kind": "bits", "features": 3.5}, {"kind": "bits", "features": True},
+        {"kind": "thermometer", "features": 2, "feature": [0, 1, 2], "threshold": [1, 2, 3]},
+        {"kind": "thermometer", "features": 3, "feature": [0, 1], "threshold": [1, 2, 3]},
+        {"kind": "thermometer", "features": 3, "feature": [0, 1, 2], "threshold": [1, 2, float("nan")]},
+        {"kind": "projection", "features": 4, "bits": 3, "seed": -1, "centre": [0]},
+        {"kind": "projection", "features": 4, "bits": 3, "seed": 1, "centre": [0, 0]},
+        {"bits": 3, "seed": 0, "centre": 33.0},
+    ],
+)  # fmt: skip
 def test_what_is_no_code_is_refused(values: dict[str, Any]):
     with pytest.raises(DataError, match="no coding"):
-        coding_from_dict(values)
+        coding_from_dict(values, 3)
 
 
-def test_projections_of_nonsense_are_refused():
-    with pytest.raises(DataError, match="at least 1 bit, not 0"):
-        entangle(np.zeros((2, 2)), 0, 0, 0.0)
-    with pytest.raises(DataError, match="of numbers, not <U1"):
-        entangle(np.array([["a"]]), 3, 0, 0.0)
+@pytest.mark.parametrize("coding", CODINGS, ids=lambda c: f"{c.kind}-{c.bits}")
+def test_a_code_for_another_machine_is_refused(coding: Any):
+    with pytest.raises(DataError, match="the machine has 77 inputs"):
+        coding_from_dict(coding.to_dict(), 77)
+
+
+@pytest.mark.parametrize("coding", CODINGS, ids=lambda c: f"{c.kind}-{c.bits}")
+def test_a_code_knows_its_number_of_features(coding: Any):
+    for features in (1, coding.features - 1, coding.features + 1, 3 * coding.features):
+        with pytest.raises(DataError, match=f"must have {coding.features} features each"):
+            coding.encode(np.zeros((2, features)))
+    with pytest.raises(DataError, match="must have"):
+        coding.encode(np.zeros(coding.features))
+
+
+def test_projections_of_no_bits_are_refused():
+    with pytest.raises(DataError, match="1 to 4096 bits, not 0"):
+        Projection(2, 0, 0, (0.0,))
 
 
 # ---- IDX ----------------------------------------------------------------------------------------
@@ -163,8 +207,8 @@ def test_the_test_set_is_projected_with_the_training_sets_centre(folder: Path):
     data = load(f"mnist:{folder}", entangle=9, seed=2)
     train = read_idx(folder / "train-images-idx3-ubyte.gz", 3)
     test = read_idx(folder / "t10k-images-idx3-ubyte.gz", 3)
-    assert data.coding == Projection(9, 2, float(round(train.mean())))
-    assert np.array_equal(data.x_test, data.coding(test.reshape(20, 12)))
+    assert data.coding == Projection(12, 9, 2, (float(round(train.mean())),))
+    assert np.array_equal(data.x_test, data.coding.encode(test.reshape(20, 12)))
 
 
 def test_mnist_is_what_it_should_be(data_folder: Path):
@@ -174,7 +218,7 @@ def test_mnist_is_what_it_should_be(data_folder: Path):
     assert np.bincount(data.y_test).tolist() == [
         980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
     ]  # fmt: skip
-    assert data.coding == Projection(100, 0, 33.0)
+    assert data.coding == Projection(784, 100, 0, (33.0,))
 
 
 def test_damaged_idx_files_are_refused_by_name(folder: Path):
@@ -228,7 +272,7 @@ def test_npz_files_may_hold_bits_of_either_kind_and_any_labels(tmp_path: Path):
 def test_npz_files_with_grey_levels_must_be_entangled(tmp_path: Path):
     path = tmp_path / "grey.npz"
     np.savez(path, x=np.random.default_rng(0).normal(size=(20, 6)), y=np.arange(20) % 2)
-    with pytest.raises(DataError, match="must hold bits .* --entangle N"):
+    with pytest.raises(DataError, match="grey.npz: x: features must be -1 or .* --entangle N"):
         load(str(path))
     assert_sound(load(str(path), entangle=11))
 
@@ -236,7 +280,7 @@ def test_npz_files_with_grey_levels_must_be_entangled(tmp_path: Path):
 def test_unlabelled_npz_files_can_be_coded(tmp_path: Path):
     path = tmp_path / "new.npz"
     np.savez(path, x=np.eye(4))
-    x, y = load_unlabelled(str(path), Thermometer((0.0,)))
+    x, y = load_samples(str(path), Encoder(Bits(4), (0, 1)))
     assert y is None and np.array_equal(x, 2 * np.eye(4) - 1)
     with pytest.raises(DataError, match="has no labels y"):
         load(str(path))
@@ -259,7 +303,7 @@ def test_unlabelled_npz_files_can_be_coded(tmp_path: Path):
         ),
         (
             {"x": np.eye(8), "y": np.arange(8) % 2, "x_test": np.eye(8), "y_test": np.arange(8)},
-            "label 2 of the test set is not in the training set",
+            "y_test: label 2 is not among the classes 0, 1",
         ),
     ],
 )  # fmt: skip

@@ -14,6 +14,7 @@ from dask.distributed import Client
 from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 
+from relaxon.coding import Bits
 from relaxon.data import Dataset
 from relaxon.errors import ConfigError
 from relaxon.experiments import (
@@ -39,7 +40,6 @@ from relaxon.experiments.entropy import annealed
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import at_limit, machine, trainable
 from relaxon.experiments.relaxation import Network, random_state
-from relaxon.greys import Thermometer
 from relaxon.settings import PRESETS
 from relaxon.sim.model import Model
 from relaxon.training import Run
@@ -163,7 +163,7 @@ def dataset(n: int, rule: Any, seed: int = 0) -> Dataset:
     """Random bits, labelled by a rule, half of them for testing."""
     x = np.where(np.random.default_rng(seed).random((2 * n, 8)) < 0.5, -1, 1).astype(np.int8)
     y = rule(x).astype(np.uint8)
-    return Dataset("made", x[:n], y[:n], x[n:], y[n:], (0, 1), Thermometer((0.0,)))
+    return Dataset("made", x[:n], y[:n], x[n:], y[n:], (0, 1), Bits(x.shape[1]))
 
 
 def test_the_mlp_learns_what_no_linear_readout_can() -> None:

@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 
 from relaxon import Config, Couplings, checkpoint, cli, resume
 from relaxon.board import Board
+from relaxon.coding import Bits
 from relaxon.data import Dataset, load
 from relaxon.errors import DataError, LinkError, ResetError
-from relaxon.greys import Thermometer
 from relaxon.linkboard import LinkBoard
 from relaxon.sim.modelboard import ModelBoard
 from relaxon.sim.twin import Twin, TwinTransport
@@ -41,7 +41,7 @@ class BrokenOff(Exception):
 def dataset(seed: int = 2) -> Dataset:
     x, y = random_samples(CONFIG, SAMPLES + 60, seed=seed)
     parts = x[:SAMPLES], y[:SAMPLES], x[SAMPLES:], y[SAMPLES:]
-    return Dataset("noise", *parts, (0, 1, 2, 3), Thermometer((0.0,)))
+    return Dataset("noise", *parts, (0, 1, 2, 3), Bits(CONFIG.inputs))
 
 
 def board(couplings: Couplings = START, config: Config = CONFIG) -> ModelBoard:
@@ -206,7 +206,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_rest_makes_the_same(
     learned = checkpoint.load(here / "run" / "couplings.npz").couplings
     assert not any(learned.differences(wanted).values())
     done = relaxon("resume", "run")
-    assert done.exit_code == DataError.exit_code and "does not exist" in done.output
+    assert done.exit_code == 0 and "the run in run is finished: 8,082 samples" in done.output
 
 
 def test_a_pulled_cable_is_told_with_how_to_go_on(

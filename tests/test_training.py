@@ -11,9 +11,9 @@ from recorded import Recorded, random_samples
 
 from relaxon import Config, Couplings, verify
 from relaxon.board import Board
+from relaxon.coding import Bits
 from relaxon.data import Dataset
 from relaxon.errors import ConfigError, DataError
-from relaxon.greys import Thermometer
 from relaxon.layout import Layout
 from relaxon.protocol import PHASES
 from relaxon.sim.model import Model
@@ -27,7 +27,7 @@ START = Couplings.fresh(CONFIG, 0, "modules")
 def dataset(n: int = 700, test: int = 90) -> Dataset:
     """Noisy copies of four patterns."""
     x, y = random_samples(CONFIG, n + test, seed=2)
-    return Dataset("noise", x[:n], y[:n], x[n:], y[n:], (0, 1, 2, 3), Thermometer((0.0,)))
+    return Dataset("noise", x[:n], y[:n], x[n:], y[n:], (0, 1, 2, 3), Bits(x.shape[1]))
 
 
 def board() -> ModelBoard:

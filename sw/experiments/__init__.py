@@ -22,10 +22,12 @@ The first line of a module's docstring is its question; the rest says how it is 
 
 from __future__ import annotations
 
+import ast
 import enum
 import hashlib
 import importlib
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from relaxon.errors import ConfigError
@@ -66,7 +68,7 @@ class Form(enum.StrEnum):
 class Script(Protocol):
     """What a module of this package offers."""
 
-    __doc__: str
+    __file__: str
 
     def points(self, form: Form) -> list[Point]: ...
 
@@ -89,9 +91,14 @@ def find(name: str) -> Script:
     return cast(Script, module)
 
 
+def explained(script: Script) -> str:
+    """The docstring of its module, read from the source: Python can be told to leave them out."""
+    return ast.get_docstring(ast.parse(Path(script.__file__).read_text(encoding="utf-8"))) or ""
+
+
 def question(script: Script) -> str:
     """What it asks: the first line of its docstring."""
-    return script.__doc__.strip().splitlines()[0]
+    return explained(script).partition("\n")[0]
 
 
 def bare(point: Point) -> Point:

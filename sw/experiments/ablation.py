@@ -10,12 +10,12 @@ rest. While J_D is scanned κ − J_D stays. O starts at 0: frozen, it cannot te
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import learn, preset_values
 from relaxon.experiments.results import against, band, images, plus_minus
+from relaxon.figures import Figure
 
 MACHINES: dict[str, Point] = {
     "32 × 32, gated": dict(preset="modules", modules=32, neurons=32),

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import machine, trainable
+from relaxon.figures import Figure
 
 INPUTS, CLASSES = 100, 10
 SHAPES = {

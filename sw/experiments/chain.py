@@ -11,12 +11,12 @@ and at inference; once the preset's two, one and two, with which J_D = 0 does no
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import learn
 from relaxon.experiments.results import band, images, summary
+from relaxon.figures import Figure
 
 SCANS = {
     "self_coupling": (0.0, 0.05, 0.1, 0.15, 0.25, 0.5, 0.75, 1.0),

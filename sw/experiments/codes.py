@@ -9,12 +9,12 @@ same bits (logistic regression), of one seed.
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.baselines import LINEAR, learn_or_fit
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.results import images, summary
+from relaxon.figures import Figure
 
 TASKS = {"MNIST": "mnist", "Fashion-MNIST": "fashion"}
 CODES: dict[str, Point] = {

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from sklearn.linear_model import Perceptron  # type: ignore[import-untyped]
 
 from relaxon.data import Dataset
@@ -20,6 +19,7 @@ from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import FROZEN, machine, samples_of
 from relaxon.experiments.results import images, summary
+from relaxon.figures import Figure
 
 TASKS = tuple((first, first + 1) for first in range(0, 10, 2))
 LEARNERS: dict[str, Point] = {

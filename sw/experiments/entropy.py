@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.relaxation import Network
+from relaxon.figures import Figure
 
 COUPLINGS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 

@@ -9,13 +9,13 @@ at first, 10 times in the end.
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.baselines import LINEAR, learn_or_fit
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import FROZEN
 from relaxon.experiments.results import band, images, summary
+from relaxon.figures import Figure
 
 LEARNERS: dict[str, Point] = {
     "relaxon": {},

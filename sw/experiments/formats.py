@@ -10,12 +10,12 @@ Then the step: the spread of fresh J and W is changed at 8 bits and, to tell it 
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import learn
 from relaxon.experiments.results import band, images, summary
+from relaxon.figures import Figure
 
 BITS = tuple(range(4, 13))
 READOUT_BITS = (6, 8, 9, 10, 11, 12, 13, 14, 15, 16)

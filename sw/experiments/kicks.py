@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.relaxation import Network, random_state
+from relaxon.figures import Figure
 
 COUPLINGS = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 1.0, 1.5)
 PARTS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from relaxon.board import Board
+from relaxon.coding import Thermometer
 from relaxon.config import Config
 from relaxon.data import Dataset, load
 from relaxon.errors import DataError
-from relaxon.greys import Thermometer
 
 TRAINING, TEST = 60_000, 10_000
 """Samples of MNIST, and of Fashion-MNIST."""
@@ -94,5 +94,6 @@ def _load(
 ) -> Dataset:
     coding = None
     if levels is not None:
-        coding = Thermometer(tuple(256 * (n + 1) / (levels + 1) - 0.5 for n in range(levels)))
+        steps = [256 * (n + 1) / (levels + 1) - 0.5 for n in range(levels)]
+        coding = functools.partial(Thermometer.even, levels=steps)
     return load(f"{task}:{folder}", entangle=inputs, seed=seed, coding=coding)

@@ -11,12 +11,12 @@ each also has it twice as strong.
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import learn
 from relaxon.experiments.results import against, band, images, plus_minus
+from relaxon.figures import Figure
 
 INPUTS = 100
 NEURONS = 1024

@@ -9,12 +9,12 @@ chosen beforehand, on validation images of Entangled MNIST of 100 bits: `modules
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.baselines import LINEAR, learn_or_fit
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.results import against, images, plus_minus, summary
+from relaxon.figures import Figure
 
 TASKS: dict[str, Point] = {
     "Entangled MNIST, N = 100": dict(task="mnist", inputs=100),

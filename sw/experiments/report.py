@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from relaxon.experiments import NAMES, Form, find, question, results
+from relaxon import files
+from relaxon.experiments import NAMES, Form, explained, find, question, results
 from relaxon.experiments.sweep import Sweep
 
 MOST_ROWS = 60
@@ -44,9 +44,9 @@ def section(name: str, folder: Path, docs: Path) -> str:
     sources = ", ".join(sorted({made for _, made in swept.origins()}))
     verdict = results.write(name, script, frame, folder / name)
     for file in (f"{name}-table.csv", f"{name}.svg"):
-        shutil.copy(folder / name / file, docs / "results" / file)
-    table = pd.read_csv(docs / "results" / f"{name}-table.csv")
-    text = script.__doc__.strip().partition("\n")[2].strip()
+        files.copy(folder / name / file, docs / "results")
+    table = pd.read_csv(folder / name / f"{name}-table.csv")
+    text = explained(script).partition("\n")[2].strip()
     links = f"[table](results/{name}-table.csv), {len(swept)} points, sources {sources}"
     parts = [
         f"## {name}\n", f"*{question(script)}*\n", text + "\n", f"![{name}](results/{name}.svg)\n",
@@ -75,7 +75,7 @@ def main(folder: Path, docs: Path) -> None:
     if missing := [name for name, text in sections.items() if not text]:
         page.append(f"Not run in full yet: {', '.join(missing)}.\n")
         print(f"not finished, and left out: {', '.join(missing)}", file=sys.stderr)
-    (docs / "results.md").write_text("\n".join(page), encoding="utf-8")
+    files.write_text(docs / "results.md", "\n".join(page))
 
 
 if __name__ == "__main__":

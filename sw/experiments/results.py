@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 
-from relaxon.errors import DataError
 from relaxon.experiments import Script
 from relaxon.experiments.lab import TEST, TRAINING, VALIDATION
+from relaxon.figures import Figure, FigureCanvasSVG, matplotlib
+from relaxon.files import replacing, write_text
 
 STYLE: Any = {
     "svg.hashsalt": "relaxon",  # the same figure is the same file
@@ -23,20 +21,17 @@ STYLE: Any = {
 
 
 def write(name: str, script: Script, frame: pd.DataFrame, folder: Path) -> str:
-    """Write ``NAME.csv`` (every row), ``NAME-table.csv`` (the small table) and ``NAME.svg`` into the
-    folder; returns the verdict. `DataError` if they cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        frame.to_csv(folder / f"{name}.csv", index=False)
-        script.table(frame).to_csv(folder / f"{name}-table.csv", index=False)
-        with matplotlib.rc_context(STYLE):
-            figure = Figure(figsize=(7.5, 4.5), layout="constrained")
-            FigureCanvasSVG(figure)
-            script.draw(frame, figure)
-            figure.supxlabel(script.counts(frame), fontsize=8, color="0.4")
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-    except OSError as error:
-        raise DataError(f"{error.filename} cannot be written: {error.strerror}") from None
+    """Write ``NAME.csv`` (every row), ``NAME-table.csv`` (the small table) and, last, ``NAME.svg`` into
+    the folder; returns the verdict. `DataError` if they cannot be written."""
+    write_text(folder / f"{name}.csv", frame.to_csv(index=False))
+    write_text(folder / f"{name}-table.csv", script.table(frame).to_csv(index=False))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+        FigureCanvasSVG(figure)
+        script.draw(frame, figure)
+        figure.supxlabel(script.counts(frame), fontsize=8, color="0.4")
+        with replacing(folder / f"{name}.svg") as file:
+            figure.savefig(file, format="svg", metadata={"Date": None})
     return script.verdict(frame)
 
 

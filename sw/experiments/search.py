@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import learn, preset_values
 from relaxon.experiments.results import images
+from relaxon.figures import Figure
 
 UNITS = (256, 512, 1024, 2048)
 RANGES = {

@@ -13,13 +13,13 @@ shift makes it, so that it is 3.5 K or 7 K for some H.
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.baselines import LINEAR, binarised_mlp, linear, mlp_of, mlp_parameters
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import FROZEN, learn, machine, samples_of, trainable
 from relaxon.experiments.results import images, summary
+from relaxon.figures import Figure
 
 TASKS: dict[str, Point] = {
     "Entangled MNIST, N = 100": dict(task="mnist", inputs=100),

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from relaxon.board import Board
 from relaxon.experiments import Figures, Form, Point
 from relaxon.experiments.lab import Lab
 from relaxon.experiments.learner import Machine, machine, samples_of, teach
 from relaxon.experiments.results import images
+from relaxon.figures import Figure
 
 MACHINES = {
     "1 × 256": dict(preset="paper", modules=1, neurons=256),

@@ -26,7 +26,7 @@ from relaxon.build_info import describe
 from relaxon.errors import ConfigError, DataError, LinkError
 from relaxon.experiments import TOLD, Figures, Point, bare, find, key
 from relaxon.experiments.lab import Lab
-from relaxon.files import replacing
+from relaxon.files import write_text
 
 PATIENCE = 30.0
 """Longest time in seconds to wait for a scheduler."""
@@ -90,13 +90,7 @@ class Sweep:
             "experiment": self.name, "point": bare(point), "figures": figures,
             "seconds": round(seconds, 3), "made_by": made_by,
         }  # fmt: skip
-        path = self.file(point)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"{path.parent} cannot be made: {error.strerror}") from None
-        with replacing(path) as file:
-            file.write((json.dumps(record, indent=1) + "\n").encode())
+        write_text(self.file(point), json.dumps(record, indent=1) + "\n")
 
     def run(
         self, lab: Lab, client: Client, progress: Callable[[int], object] | None = None
@@ -148,11 +142,15 @@ def load(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise DataError(f"{path.parent} has no point {path.stem}; is it one of --quick or --smoke?")
     try:
-        kept = json.loads(path.read_text())
-        if key(kept["point"]) != path.stem or not isinstance(kept["figures"], list):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if key(kept["point"]) != path.stem or not all(
+            isinstance(each, dict) for each in kept["figures"]
+        ):
             raise ValueError("it holds another point")
+        if not isinstance(kept["made_by"]["board"], str):
+            raise ValueError("it does not say what measured it")
         return dict(kept)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} is no finished point ({error}); remove it") from None
 
 

@@ -1,0 +1,5 @@
+"""``python -m relaxon`` is the program ``relaxon``."""
+
+from relaxon.entry import main
+
+main()
