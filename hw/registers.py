@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from relaxon import protocol
-from relaxon.config import Config, default_registers
+from relaxon.config import Config, power_up_registers
 from relaxon.hw.hostport import REGISTERS_PORT, HostPort
 
 REGISTERS = data.StructLayout(
@@ -18,7 +18,7 @@ REGISTERS = data.StructLayout(
 
 
 class Registers(wiring.Component):
-    """Holds the registers; after reset, the papers' values for this configuration's sizes.
+    """Holds the registers; after reset they have the values of `power_up_registers`.
 
     The host reads them from a copy in memory, which needs no multiplexer. The other half of that
     memory holds the text of the build, since block RAM comes in larger pieces than either needs.
@@ -26,7 +26,7 @@ class Registers(wiring.Component):
     Parameters
     ----------
     config
-        Sizes, which decide the values after reset.
+        Sizes and widths, which decide the values after reset.
     about
         The text of Space.BUILD, at most `BUILD_BYTES`; zeros follow.
 
@@ -44,7 +44,7 @@ class Registers(wiring.Component):
             raise ValueError(
                 f"about must have {protocol.BUILD_BYTES} bytes at most, not {len(about)}"
             )
-        self._defaults, self._config = default_registers(config).as_dict(), config
+        self._defaults, self._config = power_up_registers(config).as_dict(), config
         self._about = about
         super().__init__(
             {

@@ -17,10 +17,7 @@ class Expected(NamedTuple):
 
 
 def expected(config: Config) -> Expected:
-    """Play the script of the self-test to the model's twin. Only the structure matters.
-
-    Raises `ConfigError` if the machine cannot hold its power-up registers.
-    """
+    """Play the script of the self-test to the model's twin. Only the structure matters."""
     script = Script(config)
     twin = Twin(config.replace(registers=script.registers))
     signature = twin.self_test()

@@ -85,7 +85,7 @@ class Config:
     registers
         Run-time parameters; by default the papers' (`Config.preset` has the named sets).
     field_bits
-        Width of a field; by default what `field_bound` needs, and at least 16.
+        Width of a field, 8 to 32; by default what `field_bound` needs, and at least 16.
 
     Raises
     ------
@@ -142,8 +142,10 @@ class Config:
         if self.field_bits is None:
             needed = 1 + self.field_bound(self.registers).bit_length()
             object.__setattr__(self, "field_bits", max(16, needed))
-        elif not 8 <= _integer("field_bits", self.field_bits) <= 32:
-            raise ConfigError(f"field_bits must be 8 to 32, not {self.field_bits}")
+        value = _integer("field_bits", self.field_bits)
+        object.__setattr__(self, "field_bits", value)
+        if not 8 <= value <= 32:
+            raise ConfigError(f"field_bits must be 8 to 32, not {value}")
         self.check_registers(self.registers)
 
     @classmethod
@@ -187,6 +189,16 @@ class Config:
         return (1 << (self.readout_bits - 1)) - 1
 
     @property
+    def field_max(self) -> int:
+        """Largest |h| that `field_bits` hold."""
+        return (1 << (self.field_bits - 1)) - 1
+
+    @property
+    def factor_max(self) -> int:
+        """Largest |J_D| and |J_D − κ| of a column store, whose compact lanes multiply by them."""
+        return (1 << (self.field_bits - 2)) - 1
+
+    @property
     def k(self) -> float:
         """K = σ√H, the field, in LSB, that stands for the papers' 1.0, with the σ of `paper`."""
         return Settings().k(self)
@@ -213,7 +225,7 @@ class Config:
 
     def check_registers(self, registers: Registers) -> None:
         """Raise `ConfigError` unless fields and margin fit `field_bits` under these registers."""
-        limit = (1 << (self.field_bits - 1)) - 1
+        limit = self.field_max
         bound = self.field_bound(registers)
         if bound > limit:
             raise ConfigError(
@@ -238,7 +250,7 @@ class Config:
                 f"a column store has no chain coupling: register chain_coupling must be 0, not "
                 f"{registers.chain_coupling}, or store must be 'skewed'"
             )
-        limit = (1 << (self.field_bits - 2)) - 1
+        limit = self.factor_max
         for name, value in (
             ("self_coupling", registers.self_coupling),
             ("self_coupling − margin", registers.self_coupling - registers.margin),
@@ -292,6 +304,38 @@ def default_registers(config: Config, preset: str | Settings = "paper") -> Regis
     return Registers(**settings_of(preset).registers(config))
 
 
+def power_up_registers(config: Config) -> Registers:
+    """The registers that a board of this structure has after power-up, and in its self-test.
+
+    They are the papers' (`default_registers`) where those fit `field_bits`, and otherwise the nearest
+    that do: a machine may have been built for registers whose fields need fewer bits than the papers',
+    and a board must be able to hold what it starts and tests itself with. The registers of `config` do
+    not matter.
+
+    Nothing changes more than it must. First the input is halved until the fields fit, then the label,
+    then the recurrent field (their shifts become less). What J_D may be then, the room left by these
+    decides; κ is limited last.
+
+    There always are such registers. With the three shifts, J_D and λ at 0 the `Config.field_bound` is
+    the least of all registers, so it fits, for the registers of `config` do. (λ is 0 in the papers'
+    settings.) When the shifts are low enough, there is room for J_D = 0 or more; and between 0 and J_D
+    there is always a κ that fits, with a column store, too.
+    """
+    registers = default_registers(config)
+    for name in ("input_shift", "feedback_shift", "recurrent_shift"):
+        while config.field_bound(registers) > config.field_max and getattr(registers, name) > 0:
+            registers = registers.replace(**{name: getattr(registers, name) - 1})
+    room = config.field_max - config.field_bound(registers.replace(self_coupling=0))
+    own = min(registers.self_coupling, room)
+    margin = min(registers.margin, config.field_max)
+    if config.store == "column":
+        own = min(own, config.factor_max)
+        margin = min(margin, own + config.factor_max)
+    registers = registers.replace(self_coupling=own, margin=margin)
+    config.check_registers(registers)
+    return registers
+
+
 def _integer(name: str, value: Any) -> int:
     """`value` as a Python int (NumPy integers welcome); anything else is refused."""
     try:
@@ -309,4 +353,4 @@ def _refuse_unknown(what: str, given: dict[str, Any], cls: Any) -> None:
             raise ConfigError(f"unknown {what} {name!r}; known are {', '.join(known)}")
 
 
-__all__ = ["Config", "Registers", "default_registers"]
+__all__ = ["Config", "Registers", "default_registers", "power_up_registers"]

@@ -6,7 +6,7 @@ pseudo-random samples of every class, asks for the scores of the same samples, a
 couplings back. The CRC-32 of all answers is the *signature*. `relaxon.sim.selftest` computes the one
 that must come out, with the reference model, when the gateware is built.
 
-Nothing but `relaxon.config`, `relaxon.layout` and `relaxon.protocol` is needed here.
+Nothing but `relaxon.config`, `relaxon.cycles`, `relaxon.layout` and `relaxon.protocol` is needed here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from relaxon import protocol
-from relaxon.config import Config, Registers, default_registers
+from relaxon.config import Config, Registers, power_up_registers
 from relaxon.cycles import timing
 from relaxon.layout import Layout
 from relaxon.protocol import ACCESS, HEADER_BYTES, TRAIN, Opcode, Space, Status
@@ -66,7 +66,8 @@ class Script:
     Parameters
     ----------
     config
-        The machine. Its registers do not matter: the test writes those it has after power-up.
+        The machine. Its registers do not matter: the test writes those that the machine has after
+        power-up (`relaxon.config.power_up_registers`), which fit every machine.
 
     Attributes
     ----------
@@ -78,17 +79,11 @@ class Script:
     checkered
         Whether J is written on the squares (i, j) of a chequer-board on which the diagonal, which
         must be 0, is not; where an odd size makes that impossible, J starts at 0.
-
-    Raises
-    ------
-    ConfigError
-        The power-up registers do not fit `field_bits`.
     """
 
     def __init__(self, config: Config):
         self.layout = layout = Layout(config)
-        self.registers: Registers = default_registers(config)
-        config.check_registers(self.registers)
+        self.registers: Registers = power_up_registers(config)
         self.value_bits = min(8, config.weight_bits, config.recurrent_bits, config.readout_bits) - 1
         self.checkered = layout.strip_lanes % 2 == 0 and config.neurons % 2 == 0
 

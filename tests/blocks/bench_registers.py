@@ -6,7 +6,7 @@ import cocotb
 from cocotb.triggers import ClockCycles
 from host_port import HostPort, idle
 
-from relaxon.config import Config, default_registers
+from relaxon.config import Config, power_up_registers
 from relaxon.hw.registers import REGISTERS
 from relaxon.protocol import BUILD_BYTES, REGISTER_BYTES, Register
 from relaxon.protocol import REGISTERS as DESCRIBED
@@ -36,7 +36,7 @@ class Bench:
         given = parameters()[name]
         self.dut, self.config = dut, Config.from_dicts(given["structure"], None)
         self.about = given["about"].encode().ljust(BUILD_BYTES, b"\0")
-        self.words = default_registers(self.config).as_dict()
+        self.words = power_up_registers(self.config).as_dict()
         self.host = HostPort(dut, "host", REGISTER_BYTES, seed=seed, limit=ACCESS_CYCLES)
         self.build = HostPort(dut, "build", 1, seed=seed, limit=ACCESS_CYCLES)
         self.rng = random.Random(seed)
