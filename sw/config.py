@@ -311,17 +311,22 @@ def power_up_registers(config: Config) -> Registers:
     that do: a machine may have been built for registers whose fields need fewer bits than the papers',
     and a board must be able to hold what it starts and tests itself with. The registers of `config` do
     not matter.
+    """
+    return _nearest(config, default_registers(config))
+
+
+def _nearest(config: Config, registers: Registers) -> Registers:
+    """These registers, as far as the machine can hold them; λ must be 0, J_D and κ at least 0.
 
     Nothing changes more than it must. First the input is halved until the fields fit, then the label,
-    then the recurrent field (their shifts become less). What J_D may be then, the room left by these
-    decides; κ is limited last.
+    then the recurrent field (their shifts become less). The room that is left limits J_D, and last κ
+    is limited.
 
     There always are such registers. With the three shifts, J_D and λ at 0 the `Config.field_bound` is
-    the least of all registers, so it fits, for the registers of `config` do. (λ is 0 in the papers'
-    settings.) When the shifts are low enough, there is room for J_D = 0 or more; and between 0 and J_D
-    there is always a κ that fits, with a column store, too.
+    the least of all registers, so it fits, for the registers of `config` do. Hence, when the shifts are
+    low enough, there is room for J_D = 0 or more; and κ may be anything from 0 to J_D, at least, with a
+    column store, too.
     """
-    registers = default_registers(config)
     for name in ("input_shift", "feedback_shift", "recurrent_shift"):
         while config.field_bound(registers) > config.field_max and getattr(registers, name) > 0:
             registers = registers.replace(**{name: getattr(registers, name) - 1})

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from relaxon import Board, Config, Couplings, Registers, checkpoint, cli, verify
 from relaxon.boards.parts import ICE40_UP5K
+from relaxon.config import _nearest as nearest
 from relaxon.config import default_registers, power_up_registers
 from relaxon.errors import ConfigError
 from relaxon.hw.core import Core
@@ -77,12 +78,7 @@ def machines(draw: st.DrawFn) -> Config:
             high = 15  # so many of the largest are allowed
         sizes[name] = draw(st.integers(low, min(low + 40, high)) | st.integers(low, high))
     store = draw(st.sampled_from(("skewed", "column")))
-    word = st.integers(-300, 300) | st.integers(-(1 << 23), (1 << 23) - 1)
-    registers = Registers(
-        **{name: draw(st.integers(0, 7)) for name in SHIFTS}, self_coupling=draw(word),
-        chain_coupling=draw(word) if store == "skewed" else 0, margin=draw(word),
-        readout_margin_true=0, readout_margin_false=0,
-    )  # fmt: skip
+    registers = draw(strengths(store))
     fitting = []
     for bits in range(8, 33):
         try:
@@ -95,42 +91,56 @@ def machines(draw: st.DrawFn) -> Config:
     return fitting[0] if draw(st.booleans()) else draw(st.sampled_from(fitting))
 
 
+@st.composite
+def strengths(draw: st.DrawFn, store: str | None = None) -> Registers:
+    """Any registers of a store, or for a start: no chain, and neither J_D nor the margin below 0."""
+    shift = st.just(0) | st.integers(0, 7)
+    word = st.integers(0, 23).flatmap(lambda bits: st.integers((1 << bits) // 2, (1 << bits) - 1))
+    if store is not None:
+        word |= word.map(lambda value: -value)
+    return Registers(
+        **{name: draw(shift) for name in SHIFTS}, self_coupling=draw(word),
+        chain_coupling=draw(word) if store == "skewed" else 0, margin=draw(word),
+        readout_margin_true=0, readout_margin_false=0,
+    )  # fmt: skip
+
+
 @settings(max_examples=300, deadline=None)
 @given(machines())
 def test_every_machine_has_power_up_registers_that_fit(config: Config) -> None:
     found, papers = power_up_registers(config), default_registers(config)
     config.check_registers(found)
     assert found == power_up_registers(config.replace(registers=found)), "the structure decides"
-    try:
-        config.check_registers(papers)
-    except ConfigError:
-        assert found != papers
-    else:
-        assert found == papers
-    changed = {n for n, value in papers.as_dict().items() if getattr(found, n) != value}
-    assert changed <= {*SHIFTS, "self_coupling", "margin"}
-    assert all(0 <= getattr(found, name) <= getattr(papers, name) for name in changed)
+    assert found == nearest(config, papers)
     assert Script(config).registers == found
 
 
-@settings(max_examples=300, deadline=None)
-@given(machines())
-def test_power_up_registers_are_no_weaker_than_they_must_be(config: Config) -> None:
-    found, papers = power_up_registers(config), default_registers(config)
-
-    def fits(**changes: int) -> bool:
-        return config.field_bound(papers.replace(**changes)) <= config.field_max
-
+@settings(max_examples=600, deadline=None)
+@given(machines(), strengths())
+def test_registers_change_no_more_than_they_must(config: Config, wanted: Registers) -> None:
+    found = nearest(config, wanted)
+    config.check_registers(found)
+    try:
+        config.check_registers(wanted)
+    except ConfigError:
+        assert found != wanted
+    else:
+        assert found == wanted
+    changed = [n for n, value in wanted.as_dict().items() if getattr(found, n) != value]
+    assert set(changed) <= {*SHIFTS, "self_coupling", "margin"}
+    assert all(0 <= getattr(found, name) < getattr(wanted, name) for name in changed)
     before: dict[str, int] = {}
     for name in SHIFTS:
         value = getattr(found, name)
-        if value < getattr(papers, name):
-            assert not fits(**before, **{name: value + 1}), f"{name} could be one more"
+        if name in changed:
+            more = wanted.replace(**before, **{name: value + 1})
+            assert config.field_bound(more) > config.field_max, f"{name} could be one more"
         before[name] = value
     for name in ("self_coupling", "margin"):
-        if getattr(found, name) < getattr(papers, name):
+        if name in changed:
+            more = found.replace(margin=0).replace(**{name: getattr(found, name) + 1})
             with pytest.raises(ConfigError):
-                config.check_registers(found.replace(**{name: getattr(found, name) + 1}))
+                config.check_registers(more)
 
 
 def test_machines_of_more_than_32_field_bits_are_refused() -> None:
