@@ -8,6 +8,8 @@ where it has nothing more to say.
 from __future__ import annotations
 
 import ctypes
+import errno
+import os
 import time
 import weakref
 from collections import deque
@@ -16,6 +18,7 @@ from pathlib import Path
 from relaxon.config import Config
 from relaxon.errors import ConfigError, LinkError, ToolError
 from relaxon.framing import DELIMITER_BYTE
+from relaxon.sim import cache
 from relaxon.sim.verilate import Progress, library
 from relaxon.transport import Transport
 
@@ -148,9 +151,9 @@ def _load(path: Path) -> ctypes.CDLL:
     try:
         loaded = ctypes.CDLL(str(path))
     except OSError as error:
-        raise ToolError(
-            f"cannot load the simulated board {path}: {error}; delete its folder to build it again"
-        ) from None
+        if not _may_not_run(path, error):
+            raise ToolError(f"cannot load the simulated board {path}: {error}") from None
+        loaded = _load_copy(path, error)
     size = ctypes.c_size_t
     loaded.relaxon_create.argtypes = [ctypes.c_uint64]
     loaded.relaxon_create.restype = ctypes.c_void_p
@@ -164,3 +167,53 @@ def _load(path: Path) -> ctypes.CDLL:
     ]
     loaded.relaxon_exchange.restype = ctypes.c_int
     return loaded
+
+
+def _may_not_run(path: Path, error: OSError) -> bool:
+    """Whether a library cannot be loaded because of where it lies."""
+    told = any(text in str(error) for text in ("failed to map segment", os.strerror(errno.EPERM)))
+    return told or (path.is_file() and cache.noexec(path))
+
+
+_copies: dict[str, ctypes.CDLL] = {}
+"""Libraries of which a copy was loaded, by their content."""
+
+
+def _load_copy(path: Path, error: OSError) -> ctypes.CDLL:
+    """A library that lies where nothing may be run: a copy in memory or in a temporary folder."""
+    data = path.read_bytes()
+    name = cache.key(data)
+    if name not in _copies:
+        try:
+            _copies[name], where = _from_memory(data), "memory"
+        except (OSError, AttributeError):  # AttributeError: this system has no such files
+            try:
+                copy = cache.temporary() / f"{name}.so"
+                copy.write_bytes(data)
+                _copies[name], where = ctypes.CDLL(str(copy)), str(copy.parent)
+            except OSError as second:
+                raise ToolError(
+                    f"cannot load the simulated board {path}: {error}, nor a copy: {second}; set "
+                    "XDG_CACHE_HOME to a folder from which programs may be run (not mounted noexec)"
+                ) from None
+        cache.say_once(
+            "noexec",
+            f"nothing may be run from {path.parent} (mounted noexec); boards are loaded from {where}",
+        )
+    return _copies[name]
+
+
+def _from_memory(data: bytes) -> ctypes.CDLL:
+    """A library that is in no folder.
+
+    Its descriptor stays open: the loader would take another library that gets the same number, and so
+    the same name, for this one.
+    """
+    opened = os.memfd_create("relaxon-board")
+    try:
+        with open(opened, "wb", closefd=False) as file:
+            file.write(data)
+        return ctypes.CDLL(f"/proc/self/fd/{opened}")
+    except OSError:
+        os.close(opened)
+        raise

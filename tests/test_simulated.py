@@ -97,7 +97,7 @@ def test_a_closed_board_says_so(echo):
 
 def test_a_damaged_library_is_refused(tmp_path):
     (tmp_path / "board.so").write_bytes(b"no library")
-    with pytest.raises(ToolError, match="delete its folder"):
+    with pytest.raises(ToolError, match="cannot load the simulated board"):
         SimulatedTransport(path=tmp_path / "board.so")
 
 
