@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-BENCHMARKS := cycles speed roofline growth
+BENCHMARKS := cycles speed roofline growth codings
 # BOARD or BOARD:NETWORK; others: make boards BOARDS=orangecrab-85f:single
 BOARDS := icebreaker tang-nano-9k tang-nano-20k ulx3s-25f \
   ulx3s-85f:fast ulx3s-85f:wide ulx3s-85f:widest

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+# Nothing is imported here, so that a program that begins with this package answers Ctrl-C at once.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from relaxon.board import Board, Outcomes
     from relaxon.classifier import RelaxonClassifier
     from relaxon.config import Config, Registers
@@ -35,6 +36,8 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     """A public name, on first use: the package itself is there at once."""
+    import importlib
+
     if name in _PLACES:
         found = getattr(importlib.import_module(f"relaxon.{_PLACES[name]}"), name)
         globals()[name] = found

@@ -6,15 +6,21 @@ else holds the results (docs/command-line.md has the table of exit codes).
 
 from __future__ import annotations
 
-import sys
+import os
 
-from relaxon import interrupts
+try:
+    import sys
+
+    from relaxon import interrupts
+except KeyboardInterrupt:
+    os._exit(130)
 
 
 def main() -> None:
     """The console script."""
     interrupts.end_at_once()
     from relaxon import cli, console
+    from relaxon.errors import DataError
 
     output, errors = console.take_over()
     interrupts.usual()
@@ -29,7 +35,7 @@ def main() -> None:
         told = f"standard output cannot be written: {output.lost}"
         if code == 0 and console.out.kept is None:
             console.fail(told)
-            code = 3
+            code = DataError.exit_code
         else:
             console.warn(told if console.out.kept is None else f"{told}; {console.out.kept}")
     errors.flush()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+AGAIN = 0.01
+"""Seconds until a Ctrl-C that was swallowed is asked for again."""
 CODE = 130
 """Exit code of a program that Ctrl-C ended."""
 
@@ -22,9 +26,21 @@ def end_at_once() -> None:
 
 
 def usual() -> None:
-    """Let Ctrl-C raise `KeyboardInterrupt` again."""
+    """Let Ctrl-C raise `KeyboardInterrupt` again; where Python would swallow it, a little later."""
+    sys.unraisablehook = _again
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _again(lost: sys.UnraisableHookArgs) -> None:
+    """An exception in a finaliser or in a callback of a weak reference goes no further: where that is
+    Ctrl-C, it is asked for again, when Python is out of there."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        later = threading.Timer(AGAIN, _thread.interrupt_main)
+        later.daemon = True
+        later.start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _end(*_: object) -> None:

@@ -10,6 +10,7 @@ labels there are. Every error says what was expected, what came, and from where.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,7 @@ def features(x: npt.ArrayLike, name: str = "x", where: str = "") -> Features:
         raise DataError(
             f"{_from(where)}{name} holds numbers that are not finite: {name}{list(at)} is {values[at]}"
         )
-    return values.reshape(len(values), -1)
+    return values.reshape(len(values), math.prod(values.shape[1:]))
 
 
 def labels(y: npt.ArrayLike, n: int, name: str = "y", where: str = "") -> Labels:

@@ -14,6 +14,7 @@ TITLES = {
     "speed": ("training samples per second", "simulated board / foundation's"),
     "roofline": ("per training sample", "/lane/cycle"),
     "growth": ("cycles per training sample on 8 lanes", "exponent in modules"),
+    "codings": ("accuracy of the estimator", "logistic regression"),
 }
 
 
