@@ -139,7 +139,7 @@ def entry(kind: str, name: str, fill: Fill, *, wait: float | None = None) -> Pat
     spare = temporary()
     say_once(
         "fallback",
-        f"{why}; what is built is kept in {spare} until this process ends. To keep it, {ADVICE}",
+        f"{why}, so what is built now is forgotten when this process ends; to keep it, {ADVICE}",
     )
     try:
         return _built(spare / kind, name, fill, wait)

@@ -12,15 +12,24 @@ the state stand for the missing neighbours of the first and the last module.
 
 from __future__ import annotations
 
-import zlib
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import llvmlite.binding  # type: ignore[import-untyped]
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from relaxon import cycles, protocol
+from relaxon.cycles import Timing
+from relaxon.errors import ToolError
 from relaxon.protocol import REGISTERS
+from relaxon.sim import cache
 
 
 class Memory(NamedTuple):
@@ -316,41 +325,118 @@ def _learn_readout(mem, row, state, step, limit):
     mem.totals[1] += cut
 
 
-def _compiled(stamp):
-    """The kernel. numba looks at this file, and at what the kernel encloses, to tell whether what it
-    compiled before is still good; `stamp` stands for what it takes from other files: functions, and the
-    order of the registers."""
-
-    @numba.njit(cache=True, nogil=True)
-    def run(mem, par, tim, log, x, y, train):
-        """Infer every row of x, or train on it with its label, in turn."""
-        if stamp < 0:
-            return
-        for t in range(x.shape[0]):
-            _free_sweep(mem, par, tim, log, t, x[t])
-            mem.visited[:] = 1
-            mem.marks[:] = 0
-            log.moves[t] = _move(mem, 0, mem.h.size)
-            _count_sweep(mem, tim, log, t, True)
-            mem.rebuild[0] = 0
-            if par.gate_enable or not train:
-                _phase(mem, par, tim, log, t, par.sweeps_infer, -1)
-                _decide(mem)
-                log.decisions[t] = 1
-                _predict(mem, log, t)
-                if not train or _right(mem.scores, y[t], par.gate):
-                    continue
-            log.clamped[t] = 1
-            log.weight_accesses[t] += tim.label * mem.marks.shape[1]
-            _phase(mem, par, tim, log, t, par.sweeps_clamped, y[t])
-            _phase(mem, par, tim, log, t, par.sweeps_released, -1)
+def _samples(mem, par, tim, log, x, y, train):
+    """Infer every row of x, or train on it with its label, in turn."""
+    for t in range(x.shape[0]):
+        _free_sweep(mem, par, tim, log, t, x[t])
+        mem.visited[:] = 1
+        mem.marks[:] = 0
+        log.moves[t] = _move(mem, 0, mem.h.size)
+        _count_sweep(mem, tim, log, t, True)
+        mem.rebuild[0] = 0
+        if par.gate_enable or not train:
+            _phase(mem, par, tim, log, t, par.sweeps_infer, -1)
             _decide(mem)
-            if not par.gate_enable:
-                _predict(mem, log, t)
-            _learn(mem, par, tim, log, t, y[t])
+            log.decisions[t] = 1
+            _predict(mem, log, t)
+            if not train or _right(mem.scores, y[t], par.gate):
+                continue
+        log.clamped[t] = 1
+        log.weight_accesses[t] += tim.label * mem.marks.shape[1]
+        _phase(mem, par, tim, log, t, par.sweeps_clamped, y[t])
+        _phase(mem, par, tim, log, t, par.sweeps_released, -1)
+        _decide(mem)
+        if not par.gate_enable:
+            _predict(mem, log, t)
+        _learn(mem, par, tim, log, t, y[t])
 
-    return run
+
+# ---- compiled once ------------------------------------------------------------------------------
+
+PATIENCE = 300.0
+"""Seconds to wait for another process that compiles the kernel, which takes 20 to 70."""
+
+_settings: Any = numba.config
+_kernel: Callable[..., None] | None = None
 
 
-_elsewhere = [Path(cycles.__file__), Path(protocol.__file__)]
-run = _compiled(zlib.crc32(b"".join(path.read_bytes() for path in _elsewhere)))
+def run(
+    mem: Memory, par: Parameters, tim: Timing, log: Log,
+    x: npt.NDArray[np.int8], y: npt.NDArray[np.uint8], train: bool,
+) -> None:  # fmt: skip
+    """Infer every row of x, or train on it with its label, in turn; compiled at first use."""
+    global _kernel
+    arguments = mem, par, tim, log, _read_only(x, np.int8), _read_only(y, np.uint8), bool(train)
+    if _kernel is None:
+        _kernel = load(*arguments)
+    _kernel(*arguments)
+
+
+def _read_only(array: npt.NDArray[Any], kind: type) -> npt.NDArray[Any]:
+    """An array as the kernel takes it, whether the caller's may be written or not."""
+    view: npt.NDArray[Any] = np.ascontiguousarray(array, kind).view()
+    view.flags.writeable = False
+    return view
+
+
+def load(*arguments: Any) -> Callable[..., None]:
+    """The kernel for arguments of these types: from the cache (`relaxon.sim.cache`), or compiled now.
+
+    numba verifies nothing of what it keeps, and wants to write where it looks. So what it compiled is a
+    result of our cache, and numba is shown a copy.
+    """
+    if _settings.DISABLE_JIT:  # for a debugger
+        return _samples
+    types = tuple(numba.typeof(argument) for argument in arguments)
+    made: list[Any] = []
+
+    def fill(folder: Path) -> None:
+        if not any(kernel.signatures for kernel in made):  # or it could not be kept elsewhere
+            made.append(_decorated(folder))
+            made[-1].compile(types)
+
+    try:
+        folder = cache.entry("kernels", _name(types), fill, wait=PATIENCE)
+        if not made:
+            with tempfile.TemporaryDirectory(prefix="relaxon-") as copy:
+                for path in folder.rglob("*.nb?"):
+                    target = Path(copy, path.relative_to(folder))
+                    target.parent.mkdir(exist_ok=True)
+                    target.write_bytes(path.read_bytes())
+                made.append(_decorated(Path(copy)))
+                made[-1].compile(types)
+    except (OSError, RuntimeError, ToolError, pickle.PickleError, EOFError) as error:
+        cache.say_once("kernel", f"the model is compiled for this process alone: {error}")
+        if not any(kernel.signatures for kernel in made):
+            made.append(_decorated(None))
+            made[-1].compile(types)
+    return next(kernel for kernel in made if kernel.signatures)
+
+
+def _decorated(folder: Path | None) -> Any:
+    """The kernel, not compiled yet; numba looks into the folder for it, and keeps it there."""
+    # numba asks where that is while it decorates; the user's own functions are kept elsewhere.
+    before, _settings.CACHE_DIR = _settings.CACHE_DIR, str(folder or _settings.CACHE_DIR)
+    try:
+        return numba.njit(cache=folder is not None, nogil=True)(_samples)
+    finally:
+        _settings.CACHE_DIR = before
+
+
+def _name(types: tuple[Any, ...]) -> str:
+    """The kernel's name in the cache: all that decides whether what was compiled is still good.
+
+    numba itself looks at place, age and size of this file, or at its content, and at the processor.
+    """
+    files = [Path(__file__), Path(cycles.__file__), Path(protocol.__file__)]
+    stat = files[0].stat()
+    apart = ("NUMBA_CACHE", "NUMBA_NUM_THREADS", "NUMBA_THREADING")
+    told = [
+        f"{name}={value}" for name, value in sorted(os.environ.items())
+        if name.startswith("NUMBA_") and not name.startswith(apart)
+    ]  # fmt: skip
+    return cache.key(
+        *(path.read_bytes() for path in files), f"{files[0]} {stat.st_mtime_ns} {stat.st_size}",
+        str(types), numba.__version__, llvmlite.__version__, np.__version__, sys.version,
+        llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten(), *told,
+    )  # fmt: skip
