@@ -117,13 +117,13 @@ class Build:
 
 def place_of(design: Design, seed: int) -> Path:
     """The folder of the cache where the build is, or would be."""
-    return cache.folder() / "bitstreams" / _build_key(design, seed)
+    return cache.place("bitstreams", _build_key(design, seed))
 
 
 def cached(design: Design, seed: int) -> Build | None:
     """The build, if it is in the cache."""
-    folder = place_of(design, seed)
-    return Build(design, seed, folder) if folder.is_dir() else None
+    folder = cache.find("bitstreams", _build_key(design, seed))
+    return Build(design, seed, folder) if folder is not None else None
 
 
 def build(design: Design, seed: int, steps: Steps = logged) -> Build:
