@@ -22,7 +22,7 @@ def targets() -> dict[str, Target]:
     found: dict[str, Target] = {}
     package = importlib.import_module(__package__)
     for path in sorted(Path(package.__path__[0]).glob("*.py")):
-        if not _DEFINES.search(path.read_text()):
+        if not _DEFINES.search(path.read_text(encoding="utf-8")):
             continue
         for target in _boards_of(importlib.import_module(f"{__package__}.{path.stem}")):
             if target.name in found:

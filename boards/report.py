@@ -10,6 +10,7 @@ from relaxon.boards import energy
 from relaxon.boards.flow import Build
 from relaxon.boards.speed import Workload, activity
 from relaxon.errors import DataError
+from relaxon.files import write_text
 from relaxon.link_budget import Budget, rate
 from relaxon.protocol_table import rows as table
 
@@ -95,7 +96,7 @@ COLUMNS = ("board", "machine", "LUT", "block RAM", "routed Fmax", "clock", "cycl
 
 def committed(folder: Path) -> list[dict[str, Any]]:
     """The reports in a folder, by the names of their files."""
-    return [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
+    return [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))]
 
 
 def readme_table(reports: list[dict[str, Any]]) -> str:
@@ -139,7 +140,8 @@ def _number(value: int) -> str:
 def main() -> None:
     """Put the table of the reports in ``boards/reports`` into the README of the folder it runs in."""
     page = Path("README.md")
-    page.write_text(replace_table(page.read_text(), readme_table(committed(Path("boards/reports")))))
+    table = readme_table(committed(Path("boards/reports")))
+    write_text(page, replace_table(page.read_text(encoding="utf-8"), table))
 
 
 if __name__ == "__main__":

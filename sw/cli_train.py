@@ -186,7 +186,7 @@ def _say_finished(folder: Path) -> None:
     """What a finished run came to, as far as its files tell."""
     told = ""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        figures = json.loads((folder / METRICS).read_text())
+        figures = json.loads((folder / METRICS).read_text(encoding="utf-8"))
         told = f": {figures['samples_trained']:,} samples, test accuracy {figures['test_accuracy']}"
     report.out.say(f"the run in {folder} is finished{told}")
     report.out.say(f"its couplings are in {folder / COUPLINGS}")

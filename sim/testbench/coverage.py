@@ -78,7 +78,7 @@ def write() -> None:
 
 def gathered(folder: Path) -> Bins:
     """The counts of all processes that wrote to this folder."""
-    files = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
     total = _sum(group for file in files for group in file.items())
     return {group: dict(counts) for group, counts in sorted(total.items())}
 

@@ -136,7 +136,7 @@ def prove(
     code, log = _run(command, folder, os.environ | {"PATH": path}, timeout + GRACE)
     seconds = time.monotonic() - begun
     verdict = folder / "proof" / "status"
-    status = verdict.read_text().split()[0] if verdict.exists() else "ERROR"
+    status = verdict.read_text(encoding="utf-8").split()[0] if verdict.exists() else "ERROR"
     if code is None:
         status = "TIMEOUT"
     if status == "PASS":

@@ -54,7 +54,7 @@ class Point:
 def read(path: Path) -> Counter[Point]:
     """The points of a file that Verilator wrote, and how often each happened."""
     counts: Counter[Point] = Counter()
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("C '"):
             continue
         keys, _, count = line[3:].rpartition("' ")
