@@ -43,6 +43,8 @@ ABANDONED = 24 * 3600.0
 """Age in seconds at which an unfinished folder is the rest of a process that was killed."""
 FULL = 64 << 20
 """Bytes: where a tool failed and fewer are free, the disk may be why."""
+FILES = "files"
+"""The folder in a result's own that holds what was made; beside it there is the manifest."""
 ADVICE = "set XDG_CACHE_HOME to a folder that can be written"
 
 _LOCKS = 64
@@ -90,7 +92,7 @@ def find(kind: str, name: str) -> Path | None:
         if _verified(result):
             with suppress(OSError):  # another user's, or on a read-only disk
                 os.utime(result)
-            return result
+            return result / FILES
     return None
 
 
@@ -102,8 +104,8 @@ def place(kind: str, name: str) -> Path:
     with suppress(_Unusable):
         result = _home() / kind / name
         if not os.path.lexists(result):
-            return result
-    return temporary() / kind / name
+            return result / FILES
+    return temporary() / kind / name / FILES
 
 
 def entry(kind: str, name: str, fill: Fill, *, wait: float | None = None) -> Path:
@@ -250,7 +252,7 @@ def _built(shelf: Path, name: str, fill: Fill, wait: float) -> Path:
                 _remove(result)
             _make(result, fill)
             _prune(shelf)
-    return result
+    return result / FILES
 
 
 def _make(result: Path, fill: Fill) -> None:
@@ -259,8 +261,10 @@ def _make(result: Path, fill: Fill) -> None:
     with _writing(result.parent):
         unfinished.mkdir()  # with the permissions that the umask gives: others may use it
     try:
+        with _writing(result.parent):
+            (unfinished / FILES).mkdir()
         try:
-            fill(unfinished)
+            fill(unfinished / FILES)
         except (OSError, ToolError) as error:
             why = _blame(error, unfinished)
             if why is None:

@@ -39,7 +39,8 @@ def test_a_result_is_made_once():
 
     name = cache.key("a", b"b")
     first, second = cache.entry("kind", name, fill), cache.entry("kind", name, fill)
-    assert first == second and (first / "result").read_text() == "done"
+    assert first == second and [path.name for path in first.iterdir()] == ["result"]
+    assert (first / "result").read_text() == "done"
     assert len(made) == 1
 
 
@@ -97,7 +98,7 @@ def test_the_most_recently_used_results_are_kept(monkeypatch):
     paths = {}
     for age, name in enumerate(("aa", "bb", "cc")):
         paths[name] = cache.entry("kind", name, lambda folder: None)
-        os.utime(paths[name], (1000 + age, 1000 + age))
+        os.utime(paths[name].parent, (1000 + age, 1000 + age))
     cache.entry("kind", "bb", lambda folder: None)  # used again: newest
     paths["dd"] = cache.entry("kind", "dd", lambda folder: None)
     assert sorted(name for name, path in paths.items() if path.exists()) == ["bb", "dd"]
@@ -123,15 +124,16 @@ def one_bit_flipped(data):
 
 
 @pytest.mark.parametrize("damage", [truncated, emptied, one_bit_flipped])
-@pytest.mark.parametrize("file", ["hello", "in/more", manifest.NAME])
+@pytest.mark.parametrize("file", ["files/hello", "files/in/more", manifest.NAME])
 def test_a_damaged_result_is_made_again_and_said(file, damage):
     result = cache.entry("kind", "12", hello)
-    data = (result / file).read_bytes()
-    (result / file).write_bytes(damage(data))
+    damaged = result.parent / file
+    data = damaged.read_bytes()
+    damaged.write_bytes(damage(data))
     with pytest.warns(CacheWarning, match="damaged .*built again"):
         assert cache.entry("kind", "12", hello) == result
-    assert (result / file).read_bytes() == data
-    assert [p.name for p in result.parent.iterdir() if p.is_dir()] == ["12"]
+    assert damaged.read_bytes() == data
+    assert [p.name for p in result.parents[1].iterdir() if p.is_dir()] == ["12"]
 
 
 def test_a_result_of_which_a_file_is_gone_is_made_again():
@@ -143,7 +145,7 @@ def test_a_result_of_which_a_file_is_gone_is_made_again():
 
 
 def test_a_folder_without_a_manifest_is_no_result():
-    result = cache.folder() / "kind" / "12"
+    result = cache.folder() / "kind" / "12" / "files"
     result.mkdir(parents=True)
     (result / "hello").write_text("of an older version")
     assert cache.find("kind", "12") is None
@@ -172,7 +174,7 @@ def test_a_result_is_on_the_disk_before_it_has_its_name(monkeypatch):
     monkeypatch.setattr(os, "fsync", fsync)
     cache.entry("kind", "12", hello)
     before = [path.name for path, named in synced if path is not None and not named]
-    assert {"hello", "more", manifest.NAME, "in"} <= set(before)
+    assert {"hello", "more", manifest.NAME, "in", "files"} <= set(before)
     assert before[-1].startswith(".unfinished"), "the folder itself"
     assert synced[-1][1], "and the shelf, when the folder has its name"
 
@@ -183,9 +185,9 @@ def test_results_have_the_permissions_that_the_umask_gives():
         result = cache.entry("kind", "12", hello)
     finally:
         os.umask(before)
-    for path in (result, result.parent, result / "in"):
+    for path in (result, *result.parents[:2], result / "in"):
         assert path.stat().st_mode & 0o777 == 0o775
-    for path in (result / "hello", result / manifest.NAME):
+    for path in (result / "hello", result.with_name(manifest.NAME)):
         assert path.stat().st_mode & 0o777 == 0o664
 
 
@@ -292,7 +294,7 @@ def test_the_first_to_finish_wins_where_there_are_no_locks(tmp_path, monkeypatch
 
     made = cache.entry("kind", "12", slow)
     assert cache.find("kind", "12") == made
-    assert [p.name for p in made.parent.iterdir() if p.is_dir()] == ["12"]
+    assert [p.name for p in made.parents[1].iterdir() if p.is_dir()] == ["12"]
 
 
 def test_the_temporary_folder_goes_with_its_process_but_not_with_a_fork():
