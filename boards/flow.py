@@ -15,7 +15,6 @@ import gzip
 import json
 import logging
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -27,9 +26,8 @@ from relaxon.boards import floorplan
 from relaxon.boards.design import Design, versions
 from relaxon.boards.families import Program, program, used_of
 from relaxon.errors import ToolError
-from relaxon.hw.verilog import yosys_version
+from relaxon.hw.verilog import run_yowasp, yosys_version
 from relaxon.sim import cache
-from relaxon.tools import run
 
 Steps = Callable[[str], AbstractContextManager[object]]
 """Called with what is to be done, entered while it is being done."""
@@ -164,8 +162,7 @@ def synthesised(design: Design, steps: Steps = logged) -> Path:
             files = design.files()
         for name, text in files.items():
             (folder / name).write_text(text)
-        script = design.family.synthesis.format(top="top")
-        script = f"read_rtlil top.il; proc; {script}; tee -o stat.json stat -json"
+        script = _synthesis(design)
         with steps("synthesis"):
             log = _run(YOSYS, ["-q", "-l", "yosys.log", "-p", script], folder, "synthesis",
                        SYNTHESIS_LIMIT)  # fmt: skip
@@ -294,12 +291,18 @@ def _kept(work: Path, folder: Path, *names: str) -> None:
 
 def _run(program: Program, options: list[str], folder: Path, what: str, limit: float) -> str:
     program.version()
-    return run([sys.executable, "-c", program.code, *options], cwd=folder, what=what, timeout=limit)
+    return run_yowasp(program.code, options, cwd=folder, what=what, timeout=limit)
+
+
+def _synthesis(design: Design) -> str:
+    """Yosys' commands, from the gateware to the netlist."""
+    commands = design.family.synthesis.format(top="top")
+    return f"read_rtlil top.il; proc; {commands}; tee -o stat.json stat -json"
 
 
 def _netlist_key(design: Design) -> str:
     yosys_version()
-    return cache.key(*design.identity(), design.family.synthesis, *versions([YOSYS.package]))
+    return cache.key(*design.identity(), _synthesis(design), *versions([YOSYS.package]))
 
 
 def _placement_key(design: Design, seed: int) -> str:

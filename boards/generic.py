@@ -40,7 +40,7 @@ def generic_verilog(
     Raises
     ------
     ConfigError
-        The clock cannot make the line rate (top), or the machine not hold its self-test.
+        The clock cannot make the line rate (top).
     ToolError
         As `relaxon.hw.verilog.emit`.
     """

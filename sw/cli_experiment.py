@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ from relaxon.cli_options import DIFFERENT, INTERRUPTED, BoardOption
 from relaxon.errors import ConfigError, ToolError
 from relaxon.experiments import NAMES, Form, find, key, question
 from relaxon.experiments.lab import Lab
+from relaxon.folder import Folder
 
 if TYPE_CHECKING:
     from relaxon.experiments.sweep import Sweep
@@ -86,6 +87,19 @@ def _run(
     count: int | None,
 ) -> None:  # fmt: skip
     """Sweep experiment after experiment, and write what each came to."""
+    from relaxon.experiments import results
+
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(Folder(out / name, results.files(name)))
+        _sweep(names, form, lab, out, scheduler, count)
+
+
+def _sweep(
+    names: tuple[str, ...], form: Form, lab: Lab, out: Path, scheduler: str | None,
+    count: int | None,
+) -> None:  # fmt: skip
+    """The same in folders that nobody else uses."""
     from relaxon.experiments import results, sweep
 
     failed: list[str] = []
@@ -121,7 +135,12 @@ def _run(
             if wrong:
                 failed.append(name)
                 continue
-            verdict = results.write(name, script, points.frame(), out / name)
+            frame = points.frame()
+            verdict = results.write(name, script, frame, out / name)
+            try:
+                results.draw(name, script, frame, out / name)
+            except Exception as error:  # noqa: BLE001 - a figure that fails ends no sweep
+                report.warn(f"the figure of {name} could not be made ({error}); its points are kept")
             report.out.say(f"  {verdict}")
             report.out.say(f"  written to {out / name}/")
             report.out.kept = f"the points are safe in {out}"

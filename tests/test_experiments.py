@@ -59,6 +59,7 @@ def test_every_experiment_comes_to_a_table_a_figure_and_a_verdict(
     assert swept.run(lab, client) == []
     assert swept.missing() == []
     assert results.write(name, script, swept.frame(), tmp_path)
+    results.draw(name, script, swept.frame(), tmp_path)
     table = pd.read_csv(tmp_path / f"{name}-table.csv")
     assert len(table) and len(pd.read_csv(tmp_path / f"{name}.csv")) == len(swept.frame())
     assert (tmp_path / f"{name}.svg").read_text().startswith("<?xml")

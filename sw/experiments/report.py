@@ -43,7 +43,8 @@ def section(name: str, folder: Path, docs: Path) -> str:
     frame = swept.frame()
     sources = ", ".join(sorted({made for _, made in swept.origins()}))
     verdict = results.write(name, script, frame, folder / name)
-    for file in (f"{name}-table.csv", f"{name}.svg"):
+    results.draw(name, script, frame, folder / name)
+    for file in results.files(name)[1:]:
         files.copy(folder / name / file, docs / "results")
     table = pd.read_csv(folder / name / f"{name}-table.csv")
     text = explained(script).partition("\n")[2].strip()

@@ -20,19 +20,29 @@ STYLE: Any = {
 }  # fmt: skip
 
 
+def files(name: str) -> tuple[str, str, str]:
+    """What an experiment writes beside its points: all rows, the small table, the figure."""
+    return f"{name}.csv", f"{name}-table.csv", f"{name}.svg"
+
+
 def write(name: str, script: Script, frame: pd.DataFrame, folder: Path) -> str:
-    """Write ``NAME.csv`` (every row), ``NAME-table.csv`` (the small table) and, last, ``NAME.svg`` into
-    the folder; returns the verdict. `DataError` if they cannot be written."""
-    write_text(folder / f"{name}.csv", frame.to_csv(index=False))
-    write_text(folder / f"{name}-table.csv", script.table(frame).to_csv(index=False))
+    """Write ``NAME.csv`` (every row) and ``NAME-table.csv`` (the small table) into the folder; returns
+    the verdict. `DataError` if they cannot be written."""
+    rows, table, _ = files(name)
+    write_text(folder / rows, frame.to_csv(index=False))
+    write_text(folder / table, script.table(frame).to_csv(index=False))
+    return script.verdict(frame)
+
+
+def draw(name: str, script: Script, frame: pd.DataFrame, folder: Path) -> None:
+    """Write the figure, ``NAME.svg``, into the folder. `DataError` if it cannot be written."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.5, 4.5), layout="constrained")
         FigureCanvasSVG(figure)
         script.draw(frame, figure)
         figure.supxlabel(script.counts(frame), fontsize=8, color="0.4")
-        with replacing(folder / f"{name}.svg") as file:
+        with replacing(folder / files(name)[-1]) as file:
             figure.savefig(file, format="svg", metadata={"Date": None})
-    return script.verdict(frame)
 
 
 def summary(frame: pd.DataFrame, by: list[str], figure: str) -> pd.DataFrame:
