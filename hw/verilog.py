@@ -1,18 +1,24 @@
 """(System)Verilog of a component, through Amaranth's RTLIL and YoWASP's Yosys.
 
 Yosys is a WebAssembly program from a Python package, so nothing has to be installed natively.
-Its first run on a machine compiles it, which takes about a minute.
+Its first run on a machine compiles it, which takes about a minute, and keeps 220 MB in a cache of its
+own, as all programs of YoWASP do (`run_yowasp`).
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import tempfile
+import warnings
+from collections.abc import Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 from amaranth import ClockDomain, Module, Value
 from amaranth.back import rtlil
 from amaranth.lib.wiring import Component
@@ -20,7 +26,7 @@ from amaranth.lib.wiring import Component
 from relaxon.errors import ToolError
 from relaxon.hw.collisions import spoiled, unpromised
 from relaxon.hw.sharing import share_modules
-from relaxon.tools import run
+from relaxon.tools import TIMEOUT, run
 
 YOSYS_OLDEST = (0, 65)
 YOSYS_BAD = {(0, 54), (0, 55), (0, 56), (0, 64)}
@@ -91,8 +97,9 @@ def emit(
     with tempfile.TemporaryDirectory(prefix="relaxon-") as folder:
         text = rtlil_of(component, name, reset=reset)
         Path(folder, "top.il").write_text(unpromised(text) if spoil else text)
-        command = [sys.executable, "-c", YOSYS, "-q", "-p", _SCRIPT]
-        run(command, cwd=Path(folder), what="turning the gateware into Verilog")
+        run_yowasp(
+            YOSYS, ["-q", "-p", _SCRIPT], cwd=Path(folder), what="turning the gateware into Verilog"
+        )
         verilog = Path(folder, "top.v").read_text()
     if spoil:
         verilog = spoiled(verilog)
@@ -139,3 +146,98 @@ def _initial_loop(block: re.Match[str]) -> str:
         + "".join(word for word in words if not _ZERO.search(word.rstrip("\n")))
         + "  end\n"
     )
+
+
+# ---- YoWASP's own cache -------------------------------------------------------------------------
+
+_CACHE = "YOWASP_CACHE_DIR"
+_FAULT = re.compile(r"\[Errno \d+\] .*|ended with status -(?:4|5|7|8|11)\b")
+"""What is seen where a program cannot keep what it compiled, or what it kept is damaged: it verifies
+nothing, so that a changed bit may crash it."""
+_ADVICE = f"set {_CACHE} to a folder that can be written and has 300 MB of space"
+
+
+def run_yowasp(
+    code: str, options: Sequence[str], *, cwd: Path, what: str, timeout: float = TIMEOUT
+) -> str:
+    """Run a program of YoWASP, which `code` calls, with `relaxon.tools.run`.
+
+    Its cache may be anything: where it cannot be written or used, there is a temporary one, and a
+    warning says so, once.
+
+    Raises
+    ------
+    ToolError
+        The program failed.
+    """
+    command = [sys.executable, "-c", code, *options]
+    fresh = bool(_fresh.cache_info().currsize)
+    place = _fresh() if fresh else _writable()
+    try:
+        return run(command, cwd=cwd, what=what, timeout=timeout, env=_environment(place))
+    except ToolError as error:
+        fault = _FAULT.search(str(error))
+        if fault is None or fresh:
+            raise
+        _warn(f"{_usual() or place} is full or damaged ({fault[0]}; it may be deleted)")
+    return run(command, cwd=cwd, what=what, timeout=timeout, env=_environment(_fresh()))
+
+
+def _environment(place: str | None) -> dict[str, str]:
+    """What makes YoWASP use this folder; it asks for the user's even then, and ends if there is none."""
+    return {**os.environ, **({} if place is None else {_CACHE: place, "XDG_CACHE_HOME": place})}
+
+
+def _usual() -> Path | None:
+    """Where YoWASP keeps what it compiles; None if no home folder is known."""
+    try:
+        usual = Path(os.environ.get(_CACHE) or platformdirs.user_cache_path("YoWASP", appauthor=False))
+    except (OSError, RuntimeError):
+        return None
+    return None if usual.parts[:1] == ("~",) else usual.absolute()
+
+
+@cache
+def _writable() -> str | None:
+    """A folder in the place of YoWASP's own, if that cannot be written; what is there is in it, too."""
+    usual = _usual()
+    try:
+        if usual is None:
+            raise OSError("no home folder is known")
+        usual.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=usual).close()
+        return None
+    except OSError as error:
+        _warn(f"{usual or _CACHE} cannot be written ({error.strerror or error})")
+    folder = _folder()
+    for path in usual.glob("*/*/*") if usual is not None else ():
+        if os.access(path, os.R_OK):
+            link = Path(folder, path.relative_to(usual))
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
+    return folder
+
+
+@cache
+def _fresh() -> str:
+    """A folder in which nothing is compiled yet."""
+    return _folder()
+
+
+_folders: list[tempfile.TemporaryDirectory[str]] = []
+"""Removed when this process ends."""
+
+
+def _folder() -> str:
+    try:
+        _folders.append(tempfile.TemporaryDirectory(prefix="relaxon-", ignore_cleanup_errors=True))
+    except OSError as error:
+        raise ToolError(f"no temporary folder for YoWASP: {error.strerror}; {_ADVICE}") from None
+    return _folders[-1].name
+
+
+def _warn(why: str) -> None:
+    warnings.warn(
+        f"{why}: programs of YoWASP such as Yosys are compiled for this process alone, which takes a "
+        f"minute; {_ADVICE}", stacklevel=3,
+    )  # fmt: skip
