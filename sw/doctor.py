@@ -69,6 +69,7 @@ def examine() -> Iterator[Check]:
     for package, purpose in PACKAGES.items():
         yield Check(package, purpose, _version(package), True, f"pip install {package}")
     yield _tool("C++ compiler", "the simulated board", _compiler)
+    yield _cache()
     for package, purpose in OPTIONAL.items():
         yield Check(package, purpose, _version(package), False, f"pip install {package}")
     for program, (purpose, advice) in PROGRAMS.items():
@@ -102,6 +103,20 @@ def _compiler() -> str:
     compiler = find_compiler()
     first_line = compiler.version.strip().splitlines()[0]
     return f"{' '.join(compiler.command)} ({first_line})"
+
+
+def _cache() -> Check:
+    from relaxon.sim import cache
+
+    name, purpose = "cache", "building boards and the model once only"
+    why = cache.trouble()
+    if why is not None:
+        advice = f"{why}: what is ready there is used, the rest is built anew each time; {cache.ADVICE}"
+        return Check(name, purpose, None, False, advice)
+    where = str(cache.folder())
+    if cache.noexec(cache.folder()):
+        where += " (mounted noexec: boards are loaded from memory)"
+    return Check(name, purpose, where, False, "")
 
 
 def _serial_ports() -> str | None:
