@@ -28,7 +28,7 @@ def seal(folder: Path) -> None:
             os.fsync(file.fileno())
         name = path.relative_to(folder).as_posix()
         files[name] = {"sha256": digest, "size": path.stat().st_size}
-    with (folder / NAME).open("w") as manifest:
+    with (folder / NAME).open("w", encoding="utf-8") as manifest:
         json.dump({"files": files}, manifest, indent=1)
         manifest.flush()
         os.fsync(manifest.fileno())
