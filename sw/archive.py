@@ -69,7 +69,11 @@ def _array(
                 )
     with archive.open(part) as file:
         array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-        return array
+    if array.dtype.kind not in "biufcSU":
+        raise DataError(f"{path}: {part.filename} holds {array.dtype}, no numbers or text")
+    if array.dtype.kind == "U":
+        array.tolist()  # raises for numbers that are no letters
+    return array
 
 
 def _promised(path: Path, comment: int) -> int:

@@ -279,6 +279,8 @@ def _samples_for(
     if not isinstance(source, str):
         raise DataError(f"{file} does not say what it was trained on: name the samples with --data")
     seed = extra.get("seed", 0)
+    if not isinstance(seed, int) or seed < 0:
+        raise DataError(f"{file}: seed must be a whole number of 0 or more, not {seed!r}")
     whole = data is not None and data.endswith(".npz")
     try:
         known = labels_from(extra, config)

@@ -54,6 +54,13 @@ CheckpointOption = Annotated[
 ]  # fmt: skip
 
 
+_TOLD: dict[str, Any] = {
+    "preset": str, "data": str, "entangle": int | None, "seed": int, "subset": int | None,
+    "clock_mhz": int | float, "baseline_accuracy": float | None, "board": str,
+}  # fmt: skip
+"""What a checkpoint tells of its run for `resume`."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(train)
@@ -143,6 +150,7 @@ def resume_command(
             return
         kept = resume.load(folder / resume.NAME)
         told = kept.told
+        _check(told, kept.path)
         where = str(board or told["board"])
         dataset = _dataset(told)
         kept.check(dataset)
@@ -180,6 +188,13 @@ def _refuse_to_overwrite(folder: Path) -> None:
             f"{folder} has a finished run: choose another folder with --out, or replace it with "
             "--overwrite"
         )
+
+
+def _check(told: dict[str, Any], path: Path) -> None:
+    """`DataError` unless a checkpoint tells how its run was started."""
+    wrong = [n for n, kind in _TOLD.items() if n not in told or not isinstance(told[n], kind)]
+    if wrong or told["seed"] < 0:
+        raise DataError(f"{path} does not tell {', '.join(wrong) or 'the seed'} of its run")
 
 
 def _say_finished(folder: Path) -> None:

@@ -12,6 +12,7 @@ Every source may be *entangled* instead (`relaxon.coding.Projection`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -190,7 +191,7 @@ def _open(source: str) -> _Source:
     if source == "digits":
         return _digits()
     if kind in ("mnist", "fashion") and folder:
-        return _idx(kind, Path(folder).expanduser())
+        return _idx(kind, Path(os.path.expanduser(folder)))
     if source.endswith(".npz"):
         return _npz(source)
     raise DataError(f"data must be digits, mnist:DIR, fashion:DIR or FILE.npz, not {source!r}")
@@ -227,7 +228,7 @@ def _find(folder: Path, stem: str) -> Path:
     dotted = stem.replace("-idx", ".idx")
     names: Sequence[str] = (stem, f"{stem}.gz", dotted, f"{dotted}.gz")
     for name in names:
-        if (folder / name).is_file():
+        if os.path.isfile(folder / name):  # of any name, too long ones, too
             return folder / name
     raise DataError(f"{folder} has no {stem} (nor {names[1]}): is it the dataset's folder?")
 
@@ -259,7 +260,7 @@ def _some(x: Features, name: str, where: str) -> Features:
 
 
 def _read(path: str) -> dict[str, npt.NDArray[Any]]:
-    arrays = read_npz(Path(path).expanduser())
+    arrays = read_npz(os.path.expanduser(path))
     if "x" not in arrays:
         raise DataError(f"{path} has no samples x (it has {', '.join(arrays) or 'nothing'})")
     return arrays

@@ -124,10 +124,11 @@ def probe(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text in UTF-8, making the folder. `DataError` if that cannot be done."""
+    """Write text in UTF-8 (halves of letters as numbers), making the folder. `DataError` if that cannot
+    be done."""
     make_folder(path.parent)
     with replacing(path) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, values: Any) -> None:
@@ -138,9 +139,11 @@ def write_json(path: Path, values: Any) -> None:
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a table, quoted as RFC 4180 asks, making the folder. `DataError` if that cannot be done."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    table = [header, *rows]
+    # Python quotes no "\r" where lines end in "\n", and yet takes it for the end of one.
+    odd = any("\r" in str(value) for row in table for value in row)
+    quoting = csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL
+    csv.writer(text, lineterminator="\n", quoting=quoting).writerows(table)
     write_text(path, text.getvalue())
 
 

@@ -11,6 +11,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ import numpy.typing as npt
 from relaxon.errors import DataError
 
 UNSIGNED_BYTE = 0x08
+CHUNK = 1 << 20
+"""Bytes unpacked at a time."""
 
 
 def read_idx(path: str | os.PathLike[str], dimensions: int) -> npt.NDArray[np.uint8]:
@@ -25,15 +28,18 @@ def read_idx(path: str | os.PathLike[str], dimensions: int) -> npt.NDArray[np.ui
 
     Raises `DataError` naming the file if it cannot be read, or its header or length is wrong.
     """
-    path = Path(path)
+    path, header, data = Path(path), 4 + 4 * dimensions, b""
     try:
-        raw = path.read_bytes()
-        data = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        with open(path, "rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else open(path, "rb") as file:
+            data = file.read(header)
+            promised = struct.unpack_from(f">{dimensions}I", data.ljust(header, b"\0"), 4)
+            data += _up_to(math.prod(promised) + 1, file)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
     except (OSError, EOFError, zlib.error, struct.error, ValueError, MemoryError) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
-    header = 4 + 4 * dimensions
     if len(data) < header:
         raise DataError(f"{path} ends within its header: {len(data)} of {header} bytes")
     if data[:3] != bytes([0, 0, UNSIGNED_BYTE]):
@@ -50,3 +56,12 @@ def read_idx(path: str | os.PathLike[str], dimensions: int) -> npt.NDArray[np.ui
         return np.frombuffer(data[header:], np.uint8).reshape(shape)
     except ValueError:  # of no bytes at all, and yet too large
         raise DataError(f"{path} cannot have the shape {' × '.join(map(str, shape))}") from None
+
+
+def _up_to(size: int, file: IO[bytes]) -> bytes:
+    """So many bytes of a file, or all there are; none are kept that its header does not promise."""
+    parts = []
+    while size > 0 and (part := file.read(min(size, CHUNK))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

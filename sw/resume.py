@@ -9,6 +9,7 @@ first sample (`relaxon.training.Run.resumed`).
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 import warnings
 from collections.abc import Mapping
@@ -34,10 +35,10 @@ EVERY = 60.0
 """Seconds from one checkpoint to the next, at least."""
 
 _ARRAYS = ("state", "prediction", "right", "slices", "test_prediction")
-_VALUES = (
-    "samples", "seconds", "epoch_ends", "train_accuracy", "cycles_per_inference", "counters",
-    "resumed",
-)  # fmt: skip
+_VALUES: dict[str, Any] = {
+    "samples": int, "seconds": int | float, "epoch_ends": list, "train_accuracy": list,
+    "cycles_per_inference": int | float | None, "counters": dict, "resumed": list,
+}  # fmt: skip
 """Members of a run's account that JSON holds as they are."""
 
 
@@ -176,14 +177,15 @@ def load(path: Path) -> Kept:
         raise DataError(f"{path} is no checkpoint of a run: it has no {', '.join(missing)}")
     try:
         plan = Plan(**extra["plan"])
-        run = _account(extra, arrays)
-    except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
+        if not all(isinstance(each, int) and each >= 0 for each in asdict(plan).values()):
+            raise ValueError("its plan makes no sense")
+        run, told = _account(extra, arrays), dict(extra["told"])
+    except (ConfigError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(f"{path} holds no account of a run: {error!r}") from None
-    if not len(arrays["prediction"]) == len(arrays["right"]) == run.samples:
+    if not arrays["prediction"].shape == arrays["right"].shape == (run.samples,):
         raise DataError(f"{path} does not have one prediction for each of {run.samples} samples")
     return Kept(
-        path, held.config, held.couplings, arrays["state"], plan, run, dict(extra["told"]),
-        str(extra["samples"]),
+        path, held.config, held.couplings, arrays["state"], plan, run, told, str(extra["samples"]),
     )  # fmt: skip
 
 
@@ -198,6 +200,10 @@ def fingerprint(data: Dataset) -> str:
 def _account(extra: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Run:
     """The run of a checkpoint."""
     values = {name: extra["run"][name] for name in _VALUES}
+    wrong = [name for name, kind in _VALUES.items() if not isinstance(values[name], kind)]
+    listed = values["train_accuracy"], values["epoch_ends"], values["counters"].values()
+    if wrong or not all(isinstance(each, int | float) for each in itertools.chain(*listed)):
+        raise ValueError(f"wrong kinds of values ({', '.join(wrong) or 'in lists'})")
     names = list(values["counters"])
     return Run(
         **values,

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
+from commands import run
 from recorded import GOLDEN, Recorded
-from typer.testing import CliRunner
 
-from relaxon import Config, Couplings, checkpoint, cli, doctor
+from relaxon import Config, Couplings, checkpoint, doctor
 from relaxon.board import Board
 from relaxon.errors import ConfigError
 from relaxon.linkboard import LinkBoard
@@ -41,14 +40,6 @@ def here(
 @pytest.fixture
 def plots() -> None:
     """Asks for plots."""
-
-
-def run(*arguments: object) -> Result:
-    """Run a command; what it raises beside its exit code is a failure of the test."""
-    result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 SMALL = ("--modules", 2, "--neurons", 8, "--samples", 200, "--epochs", 2)

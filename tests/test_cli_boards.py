@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
+from commands import run
 from test_boards import CANNED
-from typer.testing import CliRunner
 
 from relaxon import cli, cli_boards
 from relaxon.boards import flow, registry, speed
@@ -54,14 +53,6 @@ def placed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Design, int]]:
     monkeypatch.setattr(flow, "_pack", pack)
     monkeypatch.setattr(flow, "routed", lambda design, seed, steps: Path("nowhere"))
     return calls
-
-
-def run(*arguments: object) -> Result:
-    """Run a command; what it raises beside its exit code is a failure of the test."""
-    result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def test_build_writes_the_bitstream_and_what_it_is(here: Path, placed: list[Any]) -> None:

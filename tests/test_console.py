@@ -7,13 +7,12 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from commands import command, program
 from recorded import GOLDEN
 
 from relaxon import checkpoint, errors
@@ -22,16 +21,6 @@ from relaxon.cli_options import DIFFERENT, INTERRUPTED
 ROOT = Path(__file__).parent.parent
 SMALL = ("--modules", 2, "--neurons", 8, "--samples", 200, "--epochs", 2)
 TINY = GOLDEN[0].with_name("tiny-h8-n5.npz")
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "relaxon", *map(str, arguments)]
-
-
-def program(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """The program, in a process and a folder of its own."""
-    streams = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE) | options
-    return subprocess.run(command(*arguments), text=True, timeout=120, check=False, **streams)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
+from commands import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -19,9 +19,8 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from typer.testing import CliRunner
 
-from relaxon import Couplings, RelaxonClassifier, checkpoint, cli
+from relaxon import Couplings, RelaxonClassifier, checkpoint
 from relaxon.board import Board
 from relaxon.coding import Bits, ConstantFeatureWarning, Thermometer
 from relaxon.errors import DataError, LinkError
@@ -36,13 +35,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("relaxon.plots.plot_accuracy", lambda *_: None)
     monkeypatch.setattr("relaxon.plots.plot_couplings", lambda *_: None)
     return tmp_path
-
-
-def run(*arguments: object) -> Result:
-    result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 @pytest.fixture

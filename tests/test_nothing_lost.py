@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from commands import program, run
 
-from relaxon import checkpoint, cli, files, resume
+from relaxon import checkpoint, files, resume
 from relaxon.board import Board
 from relaxon.errors import DataError, LinkError
 from relaxon.folder import LOCK, RESULTS, Folder
@@ -37,19 +36,6 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """No plots."""
     monkeypatch.setattr("relaxon.plots.plot_accuracy", lambda *_: None)
     monkeypatch.setattr("relaxon.plots.plot_couplings", lambda *_: None)
-
-
-def run(*arguments: object) -> Result:
-    result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
-def program(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """The program itself, in a process of its own."""
-    command = [sys.executable, "-m", "relaxon", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
 
 
 # ---- primary results first ----------------------------------------------------------------------

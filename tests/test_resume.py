@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import run as relaxon
 from recorded import random_samples
 from test_serve import Served
-from typer.testing import CliRunner
 
-from relaxon import Config, Couplings, checkpoint, cli, resume
+from relaxon import Config, Couplings, checkpoint, resume
 from relaxon.board import Board
 from relaxon.coding import Bits
 from relaxon.data import Dataset, load
@@ -156,13 +156,6 @@ def test_the_next_connect_tells_what_the_board_holds(tmp_path: Path):
 HELD = ("it was powered up or reset since", "it holds other couplings")
 """What a board may be found to hold whose training was broken off."""
 TRAIN = ("--modules", "2", "--neurons", "8", "--lanes", "8", "--epochs", "6", "--seed", "4")
-
-
-def relaxon(*arguments: str) -> Any:
-    result = CliRunner().invoke(cli.app, arguments)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 @pytest.fixture(autouse=True)
