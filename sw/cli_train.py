@@ -253,7 +253,7 @@ class _Job:
                 figures = self._figures(run)
                 self._save(learned, run, figures)
                 if not run.interrupted:
-                    keeper.finished()
+                    self._forget(keeper)
         except LinkError as error:
             raise type(error)(f"{error}; then go on with: relaxon resume {self.folder}") from None
         self._write_figures(figures)
@@ -295,6 +295,12 @@ class _Job:
                 ) from None
             raise DataError(f"{error}; the couplings are safe in {other}") from None
         report.out.kept = self.safe
+
+    def _forget(self, keeper: resume.Keeper) -> None:
+        try:
+            keeper.finished()
+        except OSError as error:
+            report.warn(f"{keeper.path} could not be removed ({error.strerror}); {self.safe}")
 
     def _write_figures(self, figures: dict[str, Any]) -> None:
         for path in (self.folder / METRICS, self.json_file):
