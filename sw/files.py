@@ -142,8 +142,9 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     table = [header, *rows]
     # Python quotes no "\r" where lines end in "\n", and yet takes it for the end of one.
     odd = any("\r" in str(value) for row in table for value in row)
-    quoting = csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL
-    csv.writer(text, lineterminator="\n", quoting=quoting).writerows(table)
+    csv.writer(
+        text, lineterminator="\n", quoting=csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL
+    ).writerows(table)
     write_text(path, text.getvalue())
 
 

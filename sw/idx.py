@@ -58,7 +58,7 @@ def read_idx(path: str | os.PathLike[str], dimensions: int) -> npt.NDArray[np.ui
         raise DataError(f"{path} cannot have the shape {' × '.join(map(str, shape))}") from None
 
 
-def _up_to(size: int, file: IO[bytes]) -> bytes:
+def _up_to(size: int, file: gzip.GzipFile | IO[bytes]) -> bytes:
     """So many bytes of a file, or all there are; none are kept that its header does not promise."""
     parts = []
     while size > 0 and (part := file.read(min(size, CHUNK))):
