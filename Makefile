@@ -44,10 +44,11 @@ benches: $(READY)
 	$(LONG) tests/test_core.py tests/test_fields.py tests/test_uart_top.py tests/blocks
 
 faults: $(READY)
-	$(LONG) tests/test_chaos.py tests/test_single_faults.py tests/test_resume.py
+	$(LONG) tests/test_chaos.py tests/test_single_faults.py tests/test_resume.py \
+	  tests/test_faulty_writes.py
 
 fuzz: $(READY)
-	$(LONG) tests/test_fuzz.py
+	$(LONG) tests/test_fuzz.py tests/test_fuzz_files.py
 
 proofs: $(READY)
 	$(BIN)/python -m pytest --long -s tests/test_proofs.py
