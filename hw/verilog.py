@@ -208,13 +208,15 @@ def _writable() -> str | None:
         tempfile.TemporaryFile(dir=usual).close()
         return None
     except OSError as error:
-        _warn(f"{usual or _CACHE} cannot be written ({error.strerror or error})")
+        why = error.strerror or error
     folder = _folder()
-    for path in usual.glob("*/*/*") if usual is not None else ():
-        if os.access(path, os.R_OK):
-            link = Path(folder, path.relative_to(usual))
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(path)
+    ready = [] if usual is None else [path for path in usual.glob("*/*/*") if os.access(path, os.R_OK)]
+    for path in ready:
+        link = Path(folder, path.relative_to(usual))
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    if not ready:
+        _warn(f"{usual or _CACHE} cannot be written ({why})")
     return folder
 
 
