@@ -15,10 +15,14 @@ from importlib import metadata
 from pathlib import Path
 
 from relaxon.errors import ToolError
+from relaxon.sim.cache import temporary, trouble
 from relaxon.tools import run
 
 JOBS = min(2, os.cpu_count() or 1)
 """Compilers run side by side; each takes up to 500 MB."""
+
+ZIG_CACHE = "ZIG_GLOBAL_CACHE_DIR"
+"""The environment variable that names zig's own cache."""
 
 _NAMES = ("g++", "clang++", "c++")
 _NO_COMPILER = (
@@ -54,7 +58,8 @@ class Compiler:
             source, own = unit
             target = source.with_suffix(".o").name
             command = [*self.command, *flags, *own, "-c", source.name, "-o", target]
-            run(command, cwd=source.parent, what=f"compiling {source.name}")
+            env = _environment(self.command)
+            run(command, cwd=source.parent, env=env, what=f"compiling {source.name}")
 
         with ThreadPoolExecutor(JOBS) as pool:
             list(pool.map(one, units))
@@ -62,7 +67,7 @@ class Compiler:
     def link(self, target: Path, inputs: Sequence[Path], flags: Sequence[str]) -> None:
         """Link object files, in this order, to a program or (flag ``-shared``) a library."""
         command = [*self.command, *map(str, inputs), *flags, "-o", str(target)]
-        run(command, what=f"linking {target.name}")
+        run(command, env=_environment(self.command), what=f"linking {target.name}")
 
 
 @cache
@@ -87,7 +92,16 @@ def find_compiler() -> Compiler:
 
 
 def _compiler(command: tuple[str, ...]) -> Compiler:
-    return Compiler(command, run([*command, "--version"], what="asking the compiler's version"))
+    version = [*command, "--version"]
+    env = _environment(command)
+    return Compiler(command, run(version, env=env, what="asking the compiler's version"))
+
+
+def _environment(command: tuple[str, ...]) -> dict[str, str] | None:
+    """What a compiler needs: zig keeps a cache beside ours, and ends where it cannot write there."""
+    if "ziglang" not in command or ZIG_CACHE in os.environ or trouble() is None:
+        return None
+    return {**os.environ, ZIG_CACHE: str(temporary() / "zig")}
 
 
 @dataclass(frozen=True)
