@@ -303,7 +303,7 @@ def _verified(result: Path) -> bool:
 
     One without a manifest is as good as none: an older version's, or just being removed.
     """
-    if not manifest.sealed(result):
+    if not (manifest.sealed(result) and os.path.isdir(result / FILES)):
         return False
     why = manifest.damage(result)
     if why is not None and manifest.sealed(result):  # and has not just been removed

@@ -48,7 +48,11 @@ def sync(folder: Path) -> None:
 
 def sealed(folder: Path) -> bool:
     """Whether a folder is there, and has a manifest that can be read."""
-    return os.access(folder / NAME, os.R_OK)
+    try:
+        with (folder / NAME).open("rb"):
+            return True
+    except OSError:
+        return False
 
 
 def damage(folder: Path) -> str | None:
