@@ -56,7 +56,7 @@ CheckpointOption = Annotated[
 
 _TOLD: dict[str, Any] = {
     "preset": str, "data": str, "entangle": int | None, "seed": int, "subset": int | None,
-    "clock_mhz": int | float, "baseline_accuracy": float | None, "board": str,
+    "clock_mhz": float, "baseline_accuracy": float | None, "board": str,
 }  # fmt: skip
 """What a checkpoint tells of its run for `resume`."""
 
@@ -193,6 +193,7 @@ def _refuse_to_overwrite(folder: Path) -> None:
 def _check(told: dict[str, Any], path: Path) -> None:
     """`DataError` unless a checkpoint tells how its run was started."""
     wrong = [n for n, kind in _TOLD.items() if n not in told or not isinstance(told[n], kind)]
+    wrong += [n for n in _TOLD if isinstance(told.get(n), bool)]
     if wrong or told["seed"] < 0:
         raise DataError(f"{path} does not tell {', '.join(wrong) or 'the seed'} of its run")
 

@@ -9,7 +9,6 @@ first sample (`relaxon.training.Run.resumed`).
 from __future__ import annotations
 
 import hashlib
-import itertools
 import time
 import warnings
 from collections.abc import Mapping
@@ -177,7 +176,7 @@ def load(path: Path) -> Kept:
         raise DataError(f"{path} is no checkpoint of a run: it has no {', '.join(missing)}")
     try:
         plan = Plan(**extra["plan"])
-        if not all(isinstance(each, int) and each >= 0 for each in asdict(plan).values()):
+        if not all(isinstance(each, int) and each >= 0 for each in vars(plan).values()):
             raise ValueError("its plan makes no sense")
         run, told = _account(extra, arrays), dict(extra["told"])
     except (ConfigError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -201,9 +200,13 @@ def _account(extra: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -
     """The run of a checkpoint."""
     values = {name: extra["run"][name] for name in _VALUES}
     wrong = [name for name, kind in _VALUES.items() if not isinstance(values[name], kind)]
-    listed = values["train_accuracy"], values["epoch_ends"], values["counters"].values()
-    if wrong or not all(isinstance(each, int | float) for each in itertools.chain(*listed)):
-        raise ValueError(f"wrong kinds of values ({', '.join(wrong) or 'in lists'})")
+    if wrong:
+        raise ValueError(f"wrong kinds of values ({', '.join(wrong)})")
+    listed = values["train_accuracy"] + values["epoch_ends"]
+    if not all(isinstance(each, int) for each in values["counters"].values()) or not all(
+        isinstance(each, int | float) for each in listed
+    ):
+        raise ValueError("wrong kinds of values in lists")
     names = list(values["counters"])
     return Run(
         **values,
