@@ -216,7 +216,7 @@ def _writable() -> str | None:
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path)
     if not ready:
-        _warn(f"{usual or _CACHE} cannot be written ({why})")
+        _warn(f"{usual or 'the cache of YoWASP'} cannot be written ({why})")
     return folder
 
 
