@@ -401,7 +401,8 @@ def _coding(values: dict[str, Any], bits: int, features: int | None) -> Coding:
         if not all(0 <= each < coding.features for each in coding.feature):
             raise ValueError(f"it looks at features that are not among {coding.features}")
     if isinstance(coding, Projection):
-        if coding.seed < 0 or not {len(coding.centre), len(coding.spread)} <= {1, coding.features}:
+        sizes = {len(coding.centre), len(coding.spread)}
+        if min(coding.seed, coding.shift) < 0 or not sizes <= {1, coding.features}:
             raise ValueError("its numbers make no sense")
     return coding
 

@@ -44,6 +44,9 @@ def load_run(path: str | os.PathLike[str]) -> Checkpoint:
     missing = [name for name in RECORDED if name not in run.arrays]
     if missing:
         raise DataError(f"{path} is no recorded run: it has no {', '.join(missing)}")
+    after = run.arrays.get("prediction_after")
+    if after is not None and after.ndim != 1:
+        raise DataError(f"{path}: prediction_after must be one class a sample, not {after.shape}")
     try:
         x = signs(run.config, run.arrays["x"])
         codes(run.config, run.arrays["y"], len(x))

@@ -729,7 +729,6 @@ def test_whatever_a_machine_says_of_itself_predict_refuses_it_or_predicts(coding
     tally.tell(f"machines (coding: {coding}) with other values, by predict")
 
 
-@pytest.mark.xfail(reason="coding_from_dict does not look at it", raises=ValueError)
 def test_a_machine_with_planes_less_than_nowhere_apart_is_refused():
     write_npz()
     machine(coding=CODINGS["projection"] | {"shift": -1.0})
@@ -801,14 +800,12 @@ def test_whatever_arrays_a_recorded_run_has_verify_refuses_it_or_compares():
     tally.tell("recorded runs with other arrays, by verify")
 
 
-@pytest.mark.xfail(reason="verify.load_run does not look at its shape", raises=TypeError)
 def test_a_recorded_run_with_one_number_for_predictions_is_refused():
     recorded(prediction_after=np.array(1))
     with pytest.raises(RelaxonError):
         command("verify", "recorded.npz")
 
 
-@pytest.mark.xfail(reason="sweep.load does not look at it", raises=TypeError)
 @pytest.mark.parametrize("git", [[], {}])
 def test_a_point_made_by_what_is_no_text_is_refused(git: Any):
     point()

@@ -147,7 +147,8 @@ def load(path: Path) -> dict[str, Any]:
             isinstance(each, dict) for each in kept["figures"]
         ):
             raise ValueError("it holds another point")
-        if not isinstance(kept["made_by"]["board"], str):
+        made_by = kept["made_by"]
+        if not all(isinstance(told, str) for told in (made_by["board"], *made_by.values())):
             raise ValueError("it does not say what measured it")
         return dict(kept)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
